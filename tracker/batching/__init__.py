@@ -1,0 +1,1 @@
+"""From accepted rows to delivered batches: spool, strategies, delivery, and what keeps a sick sink at bay."""

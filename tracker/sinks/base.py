@@ -1,0 +1,60 @@
+"""The contract between delivery and a store: what each side may rely on.
+
+A `Sink` is written to; a `Store` can also be asked. Implementations import nothing from `batching`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tracker.events import Batch
+
+
+class Sink(Protocol):
+    """Where batches go.
+
+    Delivery calls `open` before the first `write` and again after `SinkUnavailable` left it closed; it never
+    calls `write` more than `parallel` times at once, and never sends one table's batches out of order.
+    """
+
+    @property
+    def name(self) -> str:
+        """What this sink is called in the spool, in metrics and in configuration; never changes."""
+
+    @property
+    def parallel(self) -> int:
+        """How many writes may be under way at once."""
+
+    async def open(self) -> None:
+        """Connect and bring the schema up to date. Raises SinkUnavailable. Safe to call when open."""
+
+    async def write(self, batch: Batch) -> None:
+        """Return only when every row of the batch has taken effect, exactly once however often it is sent.
+
+        Raises SinkUnavailable (same bytes again later; after a time-out the outcome may be unknown),
+        RowsRejected (these rows never; nothing was written) or BatchRejected (something in here never;
+        nothing was written). Anything else that is raised counts as a bug of the sink.
+        """
+
+    async def check(self) -> None:
+        """Ask whether the store answers, without writing. Raises SinkUnavailable."""
+
+    async def close(self) -> None:
+        """Let go of everything. Safe twice and before `open`; a write under way may fail as unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a store says to one question: values are str, int, float, bool, None, list or dict."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[Any]]
+    is_cut: bool = False
+    """There was more than the row limit let through."""
+
+
+class Store(Protocol):
+    """A sink that can also be asked."""
+
+    async def query(self, sql: str, *, max_rows: int, timeout_seconds: float) -> Answer:
+        """Answer one SELECT without touching files or holding up delivery. Raises QueryError."""

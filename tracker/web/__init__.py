@@ -1,0 +1,1 @@
+"""Request -> Hit -> answer: the only package, with app.py, that knows aiohttp.web."""
