@@ -1,0 +1,71 @@
+"""Warnings about what was asked for and does not happen yet."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.config.support import DUCKDB, load_data, warnings_of
+from tracker.config import NOT_YET
+from tracker.config.keys import names
+from tracker.config.model import Config
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {
+            "UseGeoIP": False,
+            "UseRegionDescriptions": True,
+            "S3Bucket": "",
+            "ProxyDailyLimit": 0,
+            "Consume": [],
+        },
+        {"CFlagsMarketing": 4096, "Workers": 1},
+        {"Notify": [DUCKDB, {"Service": "cassandra_", "Hosts": ["a"]}, {"Service": "odd_"}]},
+        {"Notify": [DUCKDB, {"Service": "nats", "Skip": True}]},
+        {"Notify": [{**DUCKDB, "Critical": True, "MaxBatchSize": 5, "Note": "x", "Hosts": []}]},
+    ],
+)
+def test_what_asks_for_nothing_is_silent(tmp_path: Path, data: dict[str, Any]) -> None:
+    assert warnings_of(tmp_path, data) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"UseGeoIP": True}, "UseGeoIP: has no effect yet; later places will be looked up by address"),
+        ({"UseRegionDescriptions": False}, "UseRegionDescriptions: has no effect yet"),
+        ({"RateLimitPerDay": 10}, "RateLimitPerDay: has no effect yet"),
+        ({"LetsEncryptDomains": ["a.com"]}, "LetsEncryptDomains: has no effect yet; later HTTPS"),
+        ({"Batching": {"payments": {}}}, "Batching.payments: has no effect yet: no rows"),
+        ({"Notify": [DUCKDB, {"Type": "clickhouse"}]}, "Notify[1]: clickhouse cannot be written to yet"),
+        ({"Notify": [{**DUCKDB, "Timeout": 300}]}, "Notify[0].Timeout: has no effect for duckdb"),
+        ({"Notify": []}, "Notify: names no store that can be written to"),
+        ({"Consume": [{"Service": "nats"}]}, "Consume: has no effect yet; later queues will be read"),
+    ],
+)
+def test_what_does_not_happen_yet_is_said_once(tmp_path: Path, data: dict[str, Any], expected: str) -> None:
+    (warning,) = warnings_of(tmp_path, data)
+    assert warning.startswith("config.json:")
+    assert expected in warning
+
+
+def test_domains_are_used_already_and_need_no_warning(tmp_path: Path) -> None:
+    assert warnings_of(tmp_path, {"Domains": ["a.com"]}) == []
+
+
+def test_a_variable_is_warned_about_by_its_name(tmp_path: Path) -> None:
+    (warning,) = warnings_of(tmp_path, {}, {"TRACKER_USEGEOIP": "true"})
+    assert warning.startswith("TRACKER_USEGEOIP: UseGeoIP: has no effect yet")
+
+
+def test_no_warning_repeats_a_value(tmp_path: Path) -> None:
+    secrets = {"S3SecretAccessKey": "hunter2", "AccountHashMixer": "hunter2"}
+    loaded = load_data(tmp_path, {**secrets, "Notify": [{**DUCKDB, "Password": "hunter2"}]})
+    assert len(loaded.warnings) == 3
+    assert "hunter2" not in str(loaded.warnings)
+
+
+def test_every_key_that_waits_is_a_known_key() -> None:
+    assert set(NOT_YET) <= set(names(Config))

@@ -1,0 +1,125 @@
+"""Keys that are known but have no effect yet, and the warnings that say so. Later work removes lines here."""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from tracker.config.batching import DEFAULT
+from tracker.config.keys import Place
+from tracker.config.model import Config
+from tracker.config.sources import Sources
+from tracker.tables import CATALOGUE
+
+_TLS = "HTTPS will be served by this server itself; until then put a proxy in front"
+_GEO = "places will be looked up by address"
+_API = "/api/ will be passed on to another server"
+_PRUNE = "old rows will be pruned"
+_EXPORT = "DuckDB's tables will be exported to S3"
+_FACEBOOK = "events will be sent to Facebook"
+_DRIVERS = "stores with a connection pool will be written to"
+_BOUNDS = "the listener will bound this by configuration"
+_RUN_TIME = "nothing: the original made it at run time"
+
+NOT_YET: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("UseLocalTLS", "TLSCert", "TLSKey", "ProxyPort", "ProxyPortTLS"), _TLS),
+        **dict.fromkeys(("ProxyPortRedirect", "IgnoreInsecureTLS", "LetsEncryptDomains"), _TLS),
+        **dict.fromkeys(("ReadTimeoutSeconds", "ReadHeaderTimeoutSeconds", "WriteTimeoutSeconds"), _BOUNDS),
+        **dict.fromkeys(("IdleTimeoutSeconds", "MaxHeaderBytes"), _BOUNDS),
+        "Workers": "several processes will share the port",
+        "AccountHashMixer": "the account of an event will be checked",
+        "Consume": "queues will be read",
+        "API": "questions will be answered by the store named here",
+        **dict.fromkeys(("UseGeoIP", "UseRegionDescriptions", "GeoIPVersion", "GeoIPDatabase"), _GEO),
+        **dict.fromkeys(("IPv4GeoIPZip", "IPv6GeoIPZip", "IPv4GeoIPCSVDest", "IPv6GeoIPCSVDest"), _GEO),
+        "TempDirectory": _GEO,
+        **dict.fromkeys(("ProxyUrl", "ProxyUrlFilter", "IgnoreProxyOptions", "ProxyForceJson"), _API),
+        **dict.fromkeys(("ProxyDailyLimit", "RateLimitPerDay", "ProxyDailyLimitChecker"), _API),
+        "SchemaVersion": "Cassandra will be written to",
+        **dict.fromkeys(("CFlagsMarketing", "CFlagsIgnore"), _FACEBOOK),
+        **dict.fromkeys(("MaxConnections", "ConnectionTimeout"), _DRIVERS),
+        **dict.fromkeys(("DataRetentionDays", "PruneOldData", "PruneLogsTTL", "PruneLogsOnly"), _PRUNE),
+        **dict.fromkeys(("PruneLogsSkip", "PruneLogsPageSize", "PruneUpdateConfig", "PruneLimit"), _PRUNE),
+        "PruneSkipToTimestamp": _PRUNE,
+        **dict.fromkeys(("S3Bucket", "S3Prefix", "S3Region", "S3AccessKeyID", "S3SecretAccessKey"), _EXPORT),
+        **dict.fromkeys(("HealthCheckInterval", "InactivityTimeoutSeconds", "MaxShardSizeBytes"), _EXPORT),
+        **dict.fromkeys(("IsUrlFiltered", "ConfigFile", "NodeId", "ProxyDailyLimitCheck"), _RUN_TIME),
+    }
+)
+"""Key, by the name in the file, to what it will do later."""
+
+_HARMLESS: Mapping[str, Any] = MappingProxyType(
+    {
+        "Workers": 1,
+        "UseRegionDescriptions": True,
+        "GeoIPVersion": 1,
+        "SchemaVersion": 3,
+        "CFlagsMarketing": 4096,
+    }
+)
+"""Values that ask for nothing that does not happen; elsewhere these are false, 0 and empty."""
+
+_OF_DUCKDB = frozenset(
+    {"Service", "Name", "Context", "Skip", "Critical", "Note", "BatchingEnabled", "MaxBatchSize"}
+    | {"MaxBatchTime", "MaxMemoryMB", "BatchFlushInterval"}
+)
+"""Keys of a DuckDB entry that have an effect, or need none."""
+
+
+def warnings_of(
+    config: Config, tree: Mapping[str, Any], sources: Sources, environ: Mapping[str, str]
+) -> list[str]:
+    """One line for everything that was asked for and does not happen yet."""
+    return [
+        *_of_keys(tree, sources),
+        *_of_services(config, tree, sources),
+        *_of_tables(config, sources),
+        *_of_facebook(environ),
+        *_of_nothing(config, sources),
+    ]
+
+
+def _of_keys(tree: Mapping[str, Any], sources: Sources) -> Iterator[str]:
+    for name, value in tree.items():
+        written = str(sources.as_written((name,))[0])
+        later = NOT_YET.get(written, NOT_YET.get(name))
+        if later is not None and _asks(name, value):
+            yield sources.say((name,), f"has no effect yet; later {later}")
+
+
+def _asks(name: str, value: Any) -> bool:
+    return bool(value != _HARMLESS[name] if name in _HARMLESS else value)
+
+
+def _of_services(config: Config, tree: Mapping[str, Any], sources: Sources) -> Iterator[str]:
+    for index, service in enumerate(config.notify):
+        place: Place = ("Notify", index)
+        if service.is_available:
+            yield from _of_duckdb(tree["Notify"][index], place, sources)
+        elif not service.is_off:
+            yield sources.say(place, f"{service.service} cannot be written to yet: nothing goes there")
+
+
+def _of_duckdb(entry: Mapping[str, Any], place: Place, sources: Sources) -> Iterator[str]:
+    for name, value in entry.items():
+        if name not in _OF_DUCKDB and value:
+            yield sources.say((*place, name), "has no effect for duckdb")
+
+
+def _of_tables(config: Config, sources: Sources) -> Iterator[str]:
+    for table in config.batching:
+        if table != DEFAULT and table not in CATALOGUE:
+            yield sources.say(("Batching", table), "has no effect yet: no rows are written to this table")
+
+
+def _of_facebook(environ: Mapping[str, str]) -> Iterator[str]:
+    for name in ("FB_PIXEL", "FB_TOKEN"):
+        if environ.get(name):
+            yield f"{name}: has no effect yet; later {_FACEBOOK}"
+
+
+def _of_nothing(config: Config, sources: Sources) -> Iterator[str]:
+    if not config.sinks:
+        yield sources.say(
+            ("Notify",), "names no store that can be written to: what is acknowledged waits in the spool"
+        )
