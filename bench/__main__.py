@@ -1,0 +1,162 @@
+"""`python -m bench`: every figure the project promises, measured in one run and printed as ratios.
+
+The server has one core, the load another; what is compared is measured in turn within each round, and the
+median of the rounds is quoted. `--quick` shortens everything for a glance; `--only NAME` picks one part.
+"""
+
+import argparse
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import drain
+from bench.load import Outcome
+from bench.payloads import BATCH
+from bench.processes import bare, load, resident_bytes, tracker
+
+MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long everything takes."""
+
+    rounds: int
+    seconds: float
+    memory_seconds: float
+    drain_rows: int
+    folder: Path
+
+
+def report(what: str, seen: str, wanted: str) -> None:
+    """One line of the result."""
+    print(f"{what:<52} {seen:<40} {wanted}", flush=True)
+
+
+def spread(values: list[float], form: str = ".2f") -> str:
+    """`median (minimum-maximum)`."""
+    return f"{statistics.median(values):{form}} ({min(values):{form}}-{max(values):{form}})"
+
+
+def single(plan: Plan) -> None:
+    """Single events, in turn: the bare handler, then each durability, in every round."""
+    rates: dict[str, list[float]] = {}
+    with (
+        bare(plan.folder) as yardstick,
+        tracker(plan.folder / "a", "power-loss") as safe,
+        tracker(plan.folder / "b", "process-crash") as crash,
+        tracker(plan.folder / "c", "memory") as volatile,
+    ):
+        ports = {"bare": yardstick, "power-loss": safe[0], "process-crash": crash[0], "memory": volatile[0]}
+        for name, port in ports.items():
+            load(port, seconds=plan.seconds / 3)
+            rates[name] = []
+        for _ in range(plan.rounds):
+            for name, port in ports.items():
+                rates[name].append(load(port, seconds=plan.seconds).per_second)
+                time.sleep(plan.seconds / 2)  # what was taken is delivered before the next one is measured
+    report("bare handler, single events/s", spread(rates["bare"], ",.0f"), "")
+    for name in ("power-loss", "process-crash", "memory"):
+        ratio = [ours / theirs for ours, theirs in zip(rates[name], rates["bare"], strict=True)]
+        wanted = ">= 0.5, goal 0.6" if name == "power-loss" else ""
+        report(f"single events/s, {name}", spread(rates[name], ",.0f"), "")
+        report(f"  ratio to bare, {name}", spread(ratio), wanted)
+    kept = [a / b for a, b in zip(rates["power-loss"], rates["memory"], strict=True)]
+    report("  power-loss / memory", spread(kept), ">= 0.8")
+
+
+def batches(plan: Plan) -> None:
+    """Requests of a hundred events."""
+    with bare(plan.folder) as yardstick, tracker(plan.folder / "d", "power-loss") as (port, _):
+        ours: list[float] = []
+        theirs: list[float] = []
+        load(port, form="batch", seconds=1, connections=8)
+        for _ in range(plan.rounds):
+            theirs.append(
+                load(yardstick, form="batch", seconds=plan.seconds, connections=8).per_second * BATCH
+            )
+            ours.append(load(port, form="batch", seconds=plan.seconds, connections=8).per_second * BATCH)
+            time.sleep(plan.seconds / 2)
+    report("bare handler, events/s in batches of 100", spread(theirs, ",.0f"), "")
+    report("events/s in batches of 100, power-loss", spread(ours, ",.0f"), ">= 40,000, goal 60,000")
+    report("  ratio to bare", spread([a / b for a, b in zip(ours, theirs, strict=True)]), "")
+
+
+def latency(plan: Plan) -> None:
+    """p99 at half of the maximal load, sent by the clock."""
+    seen: list[Outcome] = []
+    with tracker(plan.folder / "e", "power-loss") as (port, _):
+        load(port, seconds=plan.seconds / 3)
+        for _ in range(plan.rounds):
+            most = load(port, seconds=plan.seconds).per_second
+            time.sleep(plan.seconds / 2)
+            seen.append(load(port, seconds=plan.seconds, rate=most / 2))
+    report("p50 in ms at half of the maximal load", spread([one.p50_ms for one in seen]), "")
+    report("p99 in ms at half of the maximal load", spread([one.p99_ms for one in seen]), "<= 10")
+
+
+def memory(plan: Plan) -> None:
+    """Resident memory over minutes of half the maximal load."""
+    samples: list[tuple[float, int]] = []
+    with tracker(plan.folder / "f", "power-loss") as (port, pid):
+        most = load(port, seconds=plan.seconds).per_second
+        worker = threading.Thread(
+            target=load, args=(port,), kwargs={"seconds": plan.memory_seconds, "rate": most / 2}
+        )
+        started = time.monotonic()
+        worker.start()
+        while worker.is_alive():
+            samples.append((time.monotonic() - started, resident_bytes(pid)))
+            time.sleep(0.5)
+        worker.join()
+    half = [size for at, size in samples if at > plan.memory_seconds / 2]
+    first = [size for at, size in samples if at <= plan.memory_seconds / 2]
+    report(
+        f"most memory in {plan.memory_seconds:.0f} s of half load, MiB",
+        f"{max(half + first) / MIB:.0f}",
+        "<= 256",
+    )
+    growth = statistics.median(half) / statistics.median(first)
+    report("  median of the second half / of the first", f"{growth:.2f}", "flat: about 1")
+
+
+def draining(plan: Plan) -> None:
+    """A filled spool into DuckDB against the direct insert of the same rows."""
+    seen = [drain.measure(plan.folder / f"drain{number}", plan.drain_rows) for number in range(plan.rounds)]
+    report("direct NDJSON insert into DuckDB, rows/s", spread([one.direct for one in seen], ",.0f"), "")
+    report("draining a filled spool into DuckDB, rows/s", spread([one.drained for one in seen], ",.0f"), "")
+    ratios = [one.drained / one.direct for one in seen]
+    report("  ratio to the direct insert", spread(ratios), ">= 0.5, goal 0.7")
+
+
+PARTS: dict[str, Callable[[Plan], None]] = {
+    "single": single,
+    "batch": batches,
+    "latency": latency,
+    "drain": draining,
+    "memory": memory,
+}
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a glance: one short round of everything")
+    parser.add_argument("--only", choices=sorted(PARTS), action="append", help="one part (may be repeated)")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="tracker-bench-", dir=Path.cwd()) as folder:
+        plan = (
+            Plan(1, 3, 20, 50_000, Path(folder)) if chosen.quick else Plan(5, 6, 300, 200_000, Path(folder))
+        )
+        for name in "abcdef":
+            (plan.folder / name).mkdir()
+        for name in chosen.only or PARTS:
+            PARTS[name](plan)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""What each part needs to know, taken from the configuration; the only translation between the two."""
+
+from dataclasses import asdict
+
+from tracker.batching.strategies import BatchSettings
+from tracker.config import Config, Service
+from tracker.pipeline import PipelineSettings
+from tracker.sinks.registry import SinkSettings
+from tracker.steps.merge import CookieNames
+from tracker.web.settings import CookieSettings, WebLimits, WebSettings
+
+
+def pipeline_settings(config: Config) -> PipelineSettings:
+    """For the steps."""
+    return PipelineSettings(
+        use_remove_ip=config.use_remove_ip,
+        prefix_private_hash=config.prefix_private_hash,
+        url_filter=config.url_filter,
+        url_filter_match_group=config.url_filter_match_group,
+        max_depth=config.limits.max_depth,
+    )
+
+
+def web_settings(config: Config) -> WebSettings:
+    """For the routes."""
+    return WebSettings(
+        api_version=config.api_version,
+        allow_origin=config.allow_origin,
+        ignore_query_key=config.ignore_query_params_key,
+        cookies=_cookies(config),
+        limits=_limits(config),
+        trusted_proxies=config.trusted_proxies,
+        metrics_from=config.admin.metrics_from,
+        redirect_hosts=config.redirect_hosts,
+        domains=config.domains,
+        default_redirect=config.default_redirect,
+        static_folder=config.static_directory,
+    )
+
+
+def batch_settings(config: Config, table: str, sink: Service) -> BatchSettings:
+    """For one table of one sink."""
+    return BatchSettings(**asdict(config.batching_for(table, sink)))
+
+
+def _cookies(config: Config) -> CookieSettings:
+    cookies = config.cookies
+    names = CookieNames(
+        vid=cookies.visitor,
+        sid=cookies.session,
+        consent=cookies.consent,
+        ehash=cookies.email_hash,
+        ref=cookies.referral,
+        xid=cookies.experiment,
+    )
+    return CookieSettings(names, cookies.same_site, cookies.days * 86_400, cookies.session_minutes * 60)
+
+
+def _limits(config: Config) -> WebLimits:
+    limits = config.limits
+    return WebLimits(
+        max_body_bytes=limits.max_body_bytes,
+        max_inflated_bytes=limits.max_inflated_bytes,
+        body_seconds=config.read_timeout_seconds,
+        max_events=limits.max_events,
+        max_depth=limits.max_depth,
+        max_message_bytes=limits.max_message_bytes,
+        max_websockets=limits.max_websockets,
+        websocket_idle_seconds=limits.websocket_idle_seconds,
+        maximum_connections=config.maximum_connections,
+    )
+
+
+def sink_settings(config: Config, sink: Service) -> SinkSettings:
+    """For one sink: its place, and folders of its own beside the spool."""
+    number = config.sinks.index(sink)
+    return SinkSettings(
+        name=sink.name,
+        service=sink.service,
+        context=sink.context,
+        handover=config.spool.path / "handover" / str(number),
+        export=config.spool.path.parent / "export",
+    )
