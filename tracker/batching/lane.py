@@ -1,0 +1,304 @@
+"""One table's way to one sink: cut, send, and react to what the sink says, one batch after the other.
+
+`pacing` says when, `gate` sends, `rejections` judges; the queue makes each step durable. A batch leaves the
+lane only when the sink has it or its rows are among the dead letters.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from tracker.batching.adaptive import Observation
+from tracker.batching.contract import BatchQueue, Sealed
+from tracker.batching.gate import Gate, Sent
+from tracker.batching.pacing import Pacer
+from tracker.batching.rejections import HoldLimits, Rejections
+from tracker.batching.retry import RetrySettings, delay_seconds
+from tracker.batching.signal import Signal
+from tracker.batching.snapshot import TableSnapshot
+from tracker.batching.strategies import BatchSettings, strategy
+from tracker.batching.tally import Stumbles, Tally
+from tracker.errors import BatchRejected, CannotStore, RowsRejected, SinkUnavailable
+from tracker.events import Batch
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSettings:
+    """What every lane obeys, whatever its table."""
+
+    retry: RetrySettings = field(default_factory=RetrySettings)
+    hold: HoldLimits = field(default_factory=HoldLimits)
+    same_failures: int = 5
+    """Identical unexpected failures in a row after which the table holds."""
+    probe_seconds: float = 60.0
+    """A table that holds is tried again this often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the lanes of one sink share. `clock` gives Unix seconds, `random` numbers from 0 to 1."""
+
+    gate: Gate
+    queue: BatchQueue
+    settings: LaneSettings
+    clock: Callable[[], float]
+    random: Callable[[], float]
+    progressed: Callable[[], None]
+    """Called after anything that changes what is owed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A sealed batch in the lane."""
+
+    sealed: Sealed
+    was_full: bool = False
+    """It was cut at the strategy's row limit, so its pace teaches something."""
+    was_sent: bool = False
+    """An earlier attempt ended without a verdict."""
+    is_first_half: bool = False
+    """The next in the lane is the other half of a batch that was rejected."""
+    is_guilty: bool = False
+    """It holds a bad row for certain (its other half holds none), so sending it whole is a waste."""
+
+
+class Lane:
+    """One table. Made on the event loop; `run` is its only task and ends only by being cancelled."""
+
+    def __init__(
+        self, table: str, settings: BatchSettings, max_batch_bytes: int, around: Surroundings, tally: Tally
+    ) -> None:
+        self.table = table
+        self.held: str | None = None
+        plan = strategy(settings.strategy, settings, max_batch_bytes)
+        self.pacer = Pacer(table, plan, around.queue, around.clock, around.progressed)
+        self._settings = settings
+        self._around = around
+        self._tally = tally
+        self._work: deque[Work] = deque()
+        self._rejections = Rejections(around.settings.hold)
+        self._stumbles = Stumbles()
+        self._attempts = 0
+        self._is_pardoned = False
+        self._is_in_flight = False
+        self._released = Signal()
+
+    def resume(self, sealed: Sealed) -> None:
+        """Take over a batch of an earlier process; before `run`, oldest first."""
+        self._work.append(Work(sealed))
+
+    async def run(self) -> None:
+        """Deliver for ever."""
+        while True:
+            try:
+                await self._step()
+            except (
+                Exception
+            ) as error:  # a bug, of the sink or ours, must not end the lane: rows would be stuck
+                await self._stumble(error)
+
+    @property
+    def owes(self) -> bool:
+        """Something of this table is not delivered yet.
+
+        The queue alone cannot tell: while one of its steps is under way on another thread it is in between.
+        """
+        return not self.pacer.is_resting or self._around.queue.waiting(self.table) is not None
+
+    def release(self) -> bool:
+        """A person says go on: what is at hand may be put aside, however much it is. False if not held."""
+        if self.held is None:
+            return False
+        self.held = None
+        self._is_pardoned = True
+        self._rejections = self._rejections.forgotten()
+        self._stumbles = Stumbles()
+        self._say(logging.WARNING, "delivery of a table was released")
+        self._released.fire()
+        return True
+
+    def snapshot(self) -> TableSnapshot:
+        """The lane as it is now."""
+        waiting = self._around.queue.waiting(self.table)
+        plan, tally = self.pacer.plan, self._tally
+        return TableSnapshot(
+            table=self.table,
+            strategy=self._settings.strategy,
+            limits={"rows": plan.cut_rows, "bytes": plan.cut_bytes, "seconds": plan.seconds},
+            priority=self._settings.priority,
+            batches=tally.batches,
+            rows=tally.rows,
+            failures=tally.failures,
+            dead=tally.dead,
+            write_seconds=tally.write_seconds,
+            waiting_rows=waiting.rows if waiting else 0,
+            waiting_bytes=waiting.bytes if waiting else 0,
+            oldest_at=waiting.oldest_at if waiting else None,
+            sealed_rows=sum(work.sealed.rows for work in self._work),
+            is_in_flight=self._is_in_flight,
+            held=self.held,
+            last_error=tally.last_error,
+            last_success_at=tally.last_success_at,
+        )
+
+    async def _step(self) -> None:
+        if not self._work:
+            self._is_pardoned = False
+            await self.pacer.until_due()
+        if self._work and self._work[0].is_guilty:
+            await self._halve()
+        else:
+            await self._attempt()
+
+    async def _attempt(self) -> None:
+        try:
+            sent = await self._around.gate.send(self._settings.priority, self._fetch)
+        except SinkUnavailable as error:
+            await self._send_again_later(error)
+        except RowsRejected as error:
+            await self._put_aside(error.reasons)
+        except BatchRejected as error:
+            await self._find_the_guilty(error)
+        except CannotStore as error:
+            await self._wait_for_the_disk(error)
+        else:
+            await (self._pause() if sent is None else self._took_effect(sent))
+        finally:
+            self._is_in_flight = False
+
+    async def _fetch(self) -> Batch | None:
+        """The oldest sealed batch, else a new cut. The sink can take it now."""
+        queue, plan = self._around.queue, self.pacer.plan
+        if not self._work:
+            sealed = await queue.seal(self.table, plan.cut_rows, plan.cut_bytes)
+            if sealed is None:
+                return None
+            self._work.append(Work(sealed, was_full=sealed.rows >= plan.cut_rows))
+        work = self._work[0]
+        batch = await queue.load(work.sealed)
+        self._work[0] = replace(work, was_sent=True)
+        self._is_in_flight = True
+        return replace(batch, is_repeat=True) if work.was_sent else batch
+
+    async def _took_effect(self, sent: Sent) -> None:
+        work = self._work[0]
+        await self._surely(lambda: self._around.queue.finish(work.sealed))
+        self._work.popleft()
+        if work.is_first_half and self._work and self._work[0].sealed.rows > 1:
+            self._work[0] = replace(self._work[0], is_guilty=True)
+        self.pacer.plan = self.pacer.plan.after(
+            Observation(sent.rows, sent.bytes, sent.seconds, work.was_full)
+        )
+        self._rejections = self._rejections.after_taken(sent.rows)
+        self._tally.done(sent.rows, sent.seconds, self._around.clock())
+        self._progressed()
+
+    def _progressed(self) -> None:
+        """The sink gave a verdict and the queue has it."""
+        if self._attempts:
+            self._say(logging.INFO, "delivery goes on", attempts=self._attempts)
+        if self.held is not None:
+            self._say(logging.WARNING, "delivery of a table no longer holds")
+        self.held = None
+        self._attempts = 0
+        self._stumbles = Stumbles()
+        self._around.progressed()
+
+    async def _send_again_later(self, error: SinkUnavailable) -> None:
+        self._tally.failed("retried", error.reason)
+        if not self._attempts:
+            self._say(logging.WARNING, "sink unavailable", reason=error.reason)
+        delay = self._next_delay(error.retry_after_seconds)
+        if error.is_connection:
+            await self._around.gate.recovery(delay)
+        else:
+            await asyncio.sleep(delay)
+
+    async def _put_aside(self, reasons: Mapping[int, str]) -> None:
+        work = self._work[0]
+        if not reasons or not all(0 <= position < work.sealed.rows for position in reasons):
+            await self._stumble(ValueError("the sink rejected rows that are not in the batch"))
+            return
+        self._tally.failed("rejected", f"{len(reasons)} rows rejected")
+        objection = self._rejections.objection(work.sealed.rows, reasons)
+        if objection and not self._is_pardoned:
+            await self._hold(objection)
+            return
+        child = await self._surely(lambda: self._around.queue.reject(work.sealed, reasons))
+        self._work.popleft()
+        if child is not None:
+            self._work.appendleft(Work(child))
+        self._rejections = self._rejections.after_rejected(len(reasons))
+        self._tally.buried(len(reasons))
+        self._say(logging.WARNING, "rows put among the dead letters", rows=len(reasons), batch=work.sealed.id)
+        self._progressed()
+
+    async def _find_the_guilty(self, error: BatchRejected) -> None:
+        if self._work[0].sealed.rows == 1:
+            await self._put_aside({0: error.reason})
+        else:
+            self._tally.failed("split", "batch rejected")
+            await self._halve()
+
+    async def _halve(self) -> None:
+        work = self._work[0]
+        first, second = await self._surely(lambda: self._around.queue.halve(work.sealed))
+        self._work.popleft()
+        self._work.extendleft((Work(second), Work(first, is_first_half=True)))
+        self._attempts = 0
+
+    async def _wait_for_the_disk(self, error: CannotStore) -> None:
+        if not self._attempts:
+            self._say(logging.WARNING, "spool cannot write, delivery waits", reason=error.reason)
+        self._tally.last_error = error.reason
+        await self._pause()
+
+    async def _surely(self, step: Callable[[], Awaitable[T]]) -> T:
+        """The queue's answer to a step that must follow a verdict, however long the disk refuses.
+
+        The batch is not sent again meanwhile: after a step that may have been done its parent is no more.
+        """
+        while True:
+            try:
+                return await step()
+            except CannotStore as error:
+                await self._wait_for_the_disk(error)
+            except Exception as error:  # as in run
+                await self._stumble(error)
+
+    async def _stumble(self, error: Exception) -> None:
+        """Something nobody expected: a bug. It is tried again, and soon a person must look at it."""
+        self._stumbles = self._stumbles.after(error)
+        self._tally.failed("failed", f"unexpected {type(error).__name__}")
+        if self._stumbles.count == 1:
+            self._say(logging.ERROR, "unexpected failure in delivery", error=error)
+        if self._stumbles.count >= self._around.settings.same_failures:
+            await self._hold(f"unexpected {type(error).__name__}, {self._stumbles.count} times in a row")
+        else:
+            await self._pause()
+
+    async def _hold(self, reason: str) -> None:
+        """Wait for a person or for the next probe; the batch stays sealed."""
+        if self.held is None:
+            self._say(logging.ERROR, "delivery of a table holds", reason=reason)
+        self.held = reason
+        self._around.progressed()
+        await self._released.wait(self._around.settings.probe_seconds)
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(self._next_delay())
+
+    def _next_delay(self, wished_seconds: float | None = None) -> float:
+        attempt = self._attempts
+        self._attempts += 1
+        return delay_seconds(attempt, self._around.random(), self._around.settings.retry, wished_seconds)
+
+    def _say(self, level: int, message: str, *, error: BaseException | None = None, **fields: object) -> None:
+        names = {"sink": self._around.gate.sink.name, "table": self.table}
+        logger.log(level, message, exc_info=error, extra={"fields": {**names, **fields}})
