@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,25 +10,16 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tests.support.typed import Ending, typed
 from tracker.errors import BadHit, CannotStore, QueryError, TrackerError
 from tracker.events import Entry, Identity, Row
 from tracker.metrics import Metrics
 from tracker.pipeline import Prepared
 from tracker.scrape import Scrape
 from tracker.sinks.base import Answer
-from tracker.web.control import ControlServices, make_control
+from tracker.web.control import make_control
+from tracker.web.control_services import ControlServices
 from tracker.web.control_socket import ControlSocket
-
-ROOT = Path(__file__).parents[2]
-
-
-@dataclass
-class Ending:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
 
 
 class Questions:
@@ -158,13 +147,7 @@ class Server:
         self.socket = ControlSocket(folder / "data" / "tracker.sock", make_control(services))
 
     async def typed(self, *arguments: str, stdin: bytes = b"") -> Ending:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tracker", *arguments,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            cwd=self.config.parent, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-        out, err = await process.communicate(stdin)
-        return Ending(process.returncode or 0, out.decode(), err.decode())
+        return await typed(self.config.parent, *arguments, stdin=stdin)
 
 
 @pytest.fixture
@@ -218,7 +201,7 @@ async def test_a_bug_of_the_server_reaches_its_log_and_not_the_caller(
 
 async def test_every_line_that_is_sent_is_stored(server: Server, tmp_path: Path) -> None:
     (tmp_path / "events.ndjson").write_bytes(b'{"ename": "x"}\n' * 50_000)
-    ending = await server.typed("send", "events.ndjson")
+    ending = await server.typed("send", str(tmp_path / "events.ndjson"))
     assert ending == Ending(0, "50000 accepted, 0 rejected\n", "")
     assert len(server.recorder.kept) == 50_000
     counted = server.metrics.registry.get_sample_value("tracker_events_accepted_total", {"route": "send"})
@@ -237,7 +220,7 @@ async def test_lines_that_are_refused_are_named_and_the_others_stored(server: Se
 async def test_a_spool_that_stays_full_says_where_to_go_on(server: Server, tmp_path: Path) -> None:
     server.recorder.capacity = 20_000
     (tmp_path / "events.ndjson").write_bytes(b'{"ename": "x"}\n' * 500_000)
-    ending = await server.typed("send", "events.ndjson")
+    ending = await server.typed("send", str(tmp_path / "events.ndjson"))
     stored = len(server.recorder.kept)
     assert ending.code == 1
     assert ending.out == f"{stored} accepted, 0 rejected\n"

@@ -1,17 +1,14 @@
 """The spool's commands on a real spool: through a running server's socket, and on the file when none runs."""
 
-import asyncio
 import json
-import os
-import sys
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tests.support.typed import Ending, typed
 from tracker.batching.batcher import Batcher
 from tracker.batching.spool import Spool
 from tracker.batching.tools import SpoolTools
@@ -19,31 +16,12 @@ from tracker.events import Entry, Row
 from tracker.metrics import Metrics
 from tracker.pipeline import Pipeline, PipelineSettings
 from tracker.scrape import ProcessSources, Scrape
-from tracker.web.control import ControlServices, make_control
+from tracker.web.control import make_control
+from tracker.web.control_services import ControlServices
 from tracker.web.control_socket import ControlSocket
 
-ROOT = Path(__file__).parents[2]
 SINK = "duckdb:data/tracker.duckdb"
 LINES = tuple(json.dumps({"eid": number, "lat": "x" * number}).encode() for number in range(1, 6))
-
-
-@dataclass
-class Ending:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-async def typed(folder: Path, *arguments: str, stdin: bytes = b"") -> Ending:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tracker", *arguments,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    out, err = await process.communicate(stdin)
-    return Ending(process.returncode or 0, out.decode(), err.decode())
 
 
 def spooled(folder: Path) -> Spool:

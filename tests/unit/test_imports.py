@@ -21,10 +21,9 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"errors", "tables"},
     "scrape": LEAVES,
     "web": LEAVES | {"pipeline", "steps"},
-    "control": LEAVES | {"sinks.base"},
 }
-"""Part of the tracker -> parts it may import beside itself. app, commands and the command line know all."""
-WIRING = {"app", "cli", "commands", "__main__", "__init__"}
+"""Part of the tracker -> parts it may import beside itself. What wires parts together knows all."""
+WIRING = {"app", "cli", "commands", "health", "settings", "__main__", "__init__"}
 DRIVERS = {"duckdb": "sinks/duckdb", "sqlite3": "batching", "aiohttp.web": "web"}
 """A driver's module -> the only place, beside app.py, that may import it."""
 

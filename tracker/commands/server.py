@@ -1,0 +1,24 @@
+"""The command line without a command: serve, or `--check`, or `--print-config`."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from tracker.commands.settings import load_and_warn
+from tracker.config import load, masked
+
+
+def serve(config_file: Path, overrides: Mapping[str, str], environment: Mapping[str, str]) -> int:
+    """Run the server, which logs the warnings, until it is told to stop. Raises ConfigError."""
+    loaded = load(config_file, environment, overrides)
+
+    from tracker.app import run  # brings every part of the server with it
+
+    return run(loaded.config, loaded.warnings)
+
+
+def print_config(config_file: Path, overrides: Mapping[str, str], environment: Mapping[str, str]) -> int:
+    """Print what is in force, secrets masked. Raises ConfigError."""
+    loaded = load_and_warn(config_file, overrides, environment)
+    print(json.dumps(masked(loaded.config), indent=2, ensure_ascii=False))
+    return 0
