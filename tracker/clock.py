@@ -10,6 +10,7 @@ def _second_text(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+@lru_cache(maxsize=8)
 def timestamp_text(unix_seconds: float) -> str:
     """`2026-11-22 03:00:00.123Z`: the form of a time that every store reads."""
     milliseconds = int(unix_seconds * 1000)

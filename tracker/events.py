@@ -56,8 +56,7 @@ class Row(NamedTuple):
     """One JSON object in UTF-8 without a newline; columns at their default are left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """All rows of one event, stored together or not at all."""
 
     rows: tuple[Row, ...]
@@ -65,8 +64,7 @@ class Entry:
     """16 bytes of an event id the client chose: the same id again is a retry, not a second event."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who an event belongs to, as its row says it and as the cookies must say it; hyphenated UUIDs."""
 
     eid: str

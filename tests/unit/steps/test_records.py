@@ -1,0 +1,127 @@
+"""Log lines, updates, counts and events of trusted callers."""
+
+import uuid
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.steps.build import NOW, PIPELINE, SID, VID, check, columns, envelope, make, objects
+from tracker.errors import BadHit
+from tracker.events import Entry, Hit
+from tracker.pipeline import Pipeline, Prepared
+from tracker.steps.ids import named
+
+
+def record(kind: str, values: dict[str, Any], pipeline: Pipeline = PIPELINE) -> Prepared:
+    prepared = pipeline.prepare_record(kind, values, NOW)
+    for row in prepared.entry.rows:
+        check(row)
+    return prepared
+
+
+def test_a_log_line_becomes_a_row() -> None:
+    sent = {
+        "id": "Subject",
+        "name": "Logger",
+        "host": "H1",
+        "level": "3",
+        "msg": "It Works",
+        "ip": "8.8.8.8",
+        "ltimenss": "1700000000123456789",
+        "oid": VID,
+        "owner": "bob",
+        "params": '{"A": 1, "ip": "8.8.8.8"}',
+        "More": True,
+        "email": "a@x",
+    }
+    prepared = record("log", sent)
+    row = columns(prepared.entry, "logs")
+    assert row == {
+        "id": prepared.identity.eid,
+        "ldate": "2023-11-14",
+        "created_at": "2026-11-18 11:06:40.250Z",
+        "ltime": "2023-11-14 22:13:20.123456789Z",
+        "topic": "Subject",
+        "name": "Logger",
+        "host": "H1",
+        "iphash": "b4c84prdbt401t5oxss1cy8xcx",
+        "level": 3,
+        "msg": "It Works",
+        "oid": VID,
+        "owner": named("bob"),
+        "params": {"A": 1, "More": True, "owner": "bob"},
+    }
+
+
+def test_a_log_line_keeps_its_address_only_when_that_is_wanted() -> None:
+    row = columns(record("log", {"ip": "8.8.8.8"}, make(use_remove_ip=False)).entry, "logs")
+    assert row["ip"] == "8.8.8.8"
+
+
+def test_a_bad_day_or_time_of_a_log_line_is_kept_in_its_params() -> None:
+    prepared = record("log", {"ldate": "someday", "ltimenss": "-5", "topic": "t"})
+    row = columns(prepared.entry, "logs")
+    assert (row["ldate"], row["params"]) == ("2026-11-18", {"ldate": "someday", "ltimenss": "-5"})
+    assert prepared.faults == ("column_type:ldate", "column_type:ltime")
+
+
+def test_a_topic_goes_before_an_id_in_any_order() -> None:
+    assert columns(record("log", {"id": "i", "topic": "t"}).entry, "logs")["topic"] == "t"
+    assert columns(record("log", {"topic": "t", "id": "i"}).entry, "logs")["topic"] == "t"
+
+
+def test_an_update_has_its_own_time_or_now() -> None:
+    row = columns(record("update", {"id": "U", "msg": "M", "updated": "1700000000001"}).entry, "updates")
+    assert row == {"id": "U", "updated_at": "2023-11-14 22:13:20.001Z", "msg": "M"}
+    row = columns(record("update", {"id": 7, "msg": {"a": 1}}).entry, "updates")
+    assert row == {"id": "7", "updated_at": "2026-11-18 11:06:40.250Z", "msg": '{"a":1}'}
+    assert record("update", {"id": "U", "updated": "x"}).faults == ("column_type:updated_at",)
+
+
+@given(st.integers(0, 9_000_000_000_000))
+def test_an_update_s_time_is_exact_to_the_millisecond(milliseconds: int) -> None:
+    row = columns(record("update", {"id": "U", "updated": milliseconds}).entry, "updates")
+    assert int(row["updated_at"][-4:-1]) == milliseconds % 1000
+
+
+def test_a_count_is_one_more_today() -> None:
+    row = columns(record("count", {"id": "signups", "eid": VID}).entry, "counters")
+    assert row == {"id": "signups", "total": 1, "date": "2026-11-18", "cid": VID}
+    assert record("count", {"id": "signups", "eid": VID}).entry.client_id == uuid.UUID(VID).bytes
+
+
+@pytest.mark.parametrize("kind", ["update", "count"])
+@pytest.mark.parametrize("name", [None, "", " ", {}, []])
+def test_an_update_or_count_without_an_id_is_refused(kind: str, name: Any) -> None:
+    with pytest.raises(BadHit, match="needs an id"):
+        record(kind, {"id": name})
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(BadHit, match="unknown kind 'ltv'"):
+        record("ltv", {})
+
+
+def test_an_event_of_a_trusted_caller_is_a_server_event() -> None:
+    row = columns(record("event", {"ename": "x", "vid": VID, "sid": SID}).entry)
+    assert row == {
+        "eid": row["eid"],
+        "vid": VID,
+        "sid": SID,
+        "ename": "x",
+        "created_at": "2026-11-18 11:06:40.250Z",
+    }
+
+
+@given(st.sampled_from(("event", "log", "update", "count")), objects)
+def test_any_record_fits_the_catalogue_or_is_refused(kind: str, values: dict[str, Any]) -> None:
+    try:
+        record(kind, values)
+    except BadHit as error:
+        assert error.code in {"missing_id", "too_deep"}
+
+
+def test_a_hit_says_nothing_but_what_was_sent() -> None:
+    assert isinstance(PIPELINE.prepare(Hit(envelope(), {}, NOW)).entry, Entry)
