@@ -1,5 +1,6 @@
 """HTTP that no decent client sends: a 4xx with a reason, never a 500, never a log full of addresses."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 
@@ -7,6 +8,8 @@ import pytest
 
 from tests.support.web import LOOPBACK, Front, front
 from tracker.web.settings import WebLimits, WebSettings
+
+VID = "018f3f3e-3c3b-7c3a-9c3a-3c3b7c3a9c3a"
 
 
 @pytest.fixture
@@ -95,3 +98,33 @@ async def test_a_bug_is_500_in_few_words_and_logged_once(
     [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert record.getMessage() == "request failed"
     assert record.exc_info
+
+
+async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(web: Front) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", web.serving.port)
+    writer.write(
+        b"POST /tr/v1/tr/ HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n"
+        b"Connection: close\r\n\r\n"
+    )
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b"{}")
+    assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_headers_that_change_with_each_request_change_the_event(web: Front) -> None:
+    for number in range(3):
+        headers = {"User-Agent": f"Agent {number}", "X-Request-Id": str(number)}
+        for _ in range(2):
+            async with web.client.post(f"{web.url}/tr/v1/tr/", data=b"{}", headers=headers) as answer:
+                assert answer.status == 200
+    assert [event["browser"] for event in web.events] == [f"agent {number // 2}" for number in range(6)]
+
+
+async def test_a_connection_may_be_used_by_many_visitors(web: Front) -> None:
+    for cookie in (VID, VID.replace("c", "d"), VID):
+        headers = {"Cookie": f"vid={cookie}"}
+        async with web.client.post(f"{web.url}/tr/v1/tr/", data=b"{}", headers=headers) as answer:
+            assert answer.cookies["vid"].value == cookie
+    assert [event["vid"] for event in web.events] == [VID, VID.replace("c", "d"), VID]

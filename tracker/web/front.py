@@ -1,0 +1,178 @@
+"""The web front put together: every route, and which of them a path means; `server` makes it listen.
+
+aiohttp's own Application and router are left out: they cost a small event as much as its parsing does.
+"""
+
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from tracker.metrics import Metrics
+from tracker.web.answers import text_answer
+from tracker.web.bodies import BodyReader
+from tracker.web.cookies import CookieWriter, Sites
+from tracker.web.cors import Cors
+from tracker.web.counts import EventCounts
+from tracker.web.files import Files
+from tracker.web.gate import Gate
+from tracker.web.health import Health
+from tracker.web.intake import Intake
+from tracker.web.late import LateStore
+from tracker.web.ports import EventPipeline, Handler, HealthSource, Now, ScrapeSource
+from tracker.web.redirects import RedirectRules
+from tracker.web.requests import RequestReader, raw_path_of
+from tracker.web.routes import Commons, Route
+from tracker.web.settings import WebSettings
+from tracker.web.tracking import Tracking, TrackingParts
+from tracker.web.websocket import SocketParts, Sockets
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """All routes, as a server calls them; `close` ends what they started."""
+
+    version: str
+    """The path segment of the tracking routes: v1."""
+    tracked: dict[str, Route]
+    plain: dict[str, Route]
+    nothing: Route
+    usual: dict[str, Route]
+    """Paths as clients mostly send them, found without taking them apart."""
+    sockets: Sockets
+    late: LateStore
+    executor: ThreadPoolExecutor
+    metrics: Metrics
+
+    def handle(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        """The answer to a request, to be awaited."""
+        route = self.usual.get(request.raw_path) or self.find(request.raw_path)
+        return route.answer(request)
+
+    def find(self, target: str) -> Route:
+        """The route that a request target means, with or without a slash at its end."""
+        path = unquote(raw_path_of(target), errors="replace")
+        parts = path.split("/", 4)
+        if len(parts) > 3 and parts[1] == "tr" and parts[2] == self.version:
+            return self.tracked.get(parts[3], self.nothing)
+        return self.plain.get(path.removeprefix("/").removesuffix("/"), self.nothing)
+
+    async def close(self) -> None:
+        """End sockets and late stores, let go of the thread. Safe twice."""
+        await self.sockets.close()
+        await self.late.close()
+        self.executor.shutdown(wait=False, cancel_futures=True)
+
+
+def make_app(
+    settings: WebSettings,
+    pipeline: EventPipeline,
+    health: HealthSource,
+    metrics: Metrics,
+    scrape: ScrapeSource,
+    now: Now,
+) -> Web:
+    """All routes upon these parts, ready to be served."""
+    cors = Cors(settings.allow_origin)
+    commons = Commons(RequestReader(settings, cors), cors, Gate(settings.limits.maximum_connections), metrics)
+    executor = ThreadPoolExecutor(1, thread_name_prefix="web")
+    parts = _parts(settings, pipeline, commons, executor, now)
+    sockets = _sockets(parts)
+    tracked = {
+        **_tracking(commons, parts),
+        **_files(settings, commons, parts, executor),
+        "ws": Route("ws", {"GET": sockets.upgrade}, commons, sockets.counts, is_timed=False),
+    }
+    version = f"v{settings.api_version}"
+    metrics.connections.set_function(lambda: commons.gate.taken)
+    metrics.websockets.set_function(lambda: len(sockets))
+    return Web(
+        version=version,
+        tracked=tracked,
+        plain=_health(Health(health, scrape, commons.reader, commons.gate, settings.metrics_from), commons),
+        nothing=Route("unknown", {}, commons, otherwise=_nothing),
+        usual={f"/tr/{version}/{name}{end}": route for name, route in tracked.items() for end in ("", "/")},
+        sockets=sockets,
+        late=parts.late,
+        executor=executor,
+        metrics=metrics,
+    )
+
+
+def _parts(
+    settings: WebSettings,
+    pipeline: EventPipeline,
+    commons: Commons,
+    executor: ThreadPoolExecutor,
+    now: Now,
+) -> TrackingParts:
+    sites = Sites()
+    hosts = (*settings.redirect_hosts, *settings.domains)
+    return TrackingParts(
+        limits=settings.limits,
+        pipeline=pipeline,
+        reader=commons.reader,
+        bodies=BodyReader(settings.limits, executor),
+        intake=Intake(pipeline, settings.limits.max_depth, now),
+        cookies=CookieWriter(settings.cookies, sites),
+        rules=RedirectRules(hosts, settings.default_redirect, sites),
+        late=LateStore(pipeline),
+        metrics=commons.metrics,
+    )
+
+
+def _tracking(commons: Commons, parts: TrackingParts) -> dict[str, Route]:
+    tracked = {name: Tracking(name, parts) for name in ("tr", "str", "img", "rdr", "xrdr")}
+    answers: dict[str, Handler] = {
+        "tr": tracked["tr"].track,
+        "str": tracked["str"].track_server,
+        "img": tracked["img"].pixel,
+        "rdr": tracked["rdr"].redirect,
+        "xrdr": tracked["xrdr"].redirect,
+    }
+    routes: dict[str, Route] = {}
+    for name, answer in answers.items():
+        handlers: dict[str, Handler] = {"GET": answer, "POST": answer}
+        if name == "img":
+            handlers["HEAD"] = tracked[name].pixel_untracked
+        routes[name] = Route(name, handlers, commons, tracked[name].counts, is_limited=True)
+    return routes
+
+
+def _sockets(parts: TrackingParts) -> Sockets:
+    counts = EventCounts(parts.metrics, "ws")
+    return Sockets(
+        SocketParts(parts.limits, parts.pipeline, parts.reader, parts.intake, parts.cookies, counts)
+    )
+
+
+def _files(
+    settings: WebSettings, commons: Commons, parts: TrackingParts, executor: ThreadPoolExecutor
+) -> dict[str, Route]:
+    folder = settings.static_folder
+    if folder is None or not folder.is_dir():
+        return {}
+    files = Files(folder, f"/tr/v{settings.api_version}/pub/", executor, parts)
+    handlers: dict[str, Handler] = {"GET": files.send_tracked, "HEAD": files.send}
+    return {"pub": Route("pub", handlers, commons, files.counts, is_limited=True)}
+
+
+def _health(health: Health, commons: Commons) -> dict[str, Route]:
+    handlers: dict[str, Handler] = {
+        "ping": health.ping,
+        "status": health.status,
+        "clear": health.clear,
+        "health": health.health,
+        "livez": health.livez,
+        "healthz": health.livez,
+        "readyz": health.readyz,
+        "sink-health": health.sink_health,
+        "metrics": health.metrics,
+    }
+    return {name: Route(name, {"GET": one, "HEAD": one}, commons) for name, one in handlers.items()}
+
+
+async def _nothing(request: web.BaseRequest) -> web.StreamResponse:
+    return text_answer(404, "no such route")

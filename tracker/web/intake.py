@@ -1,0 +1,76 @@
+"""Several events of one body or frame -> what can be stored, and why the others cannot.
+
+One bad event costs its neighbours nothing. Storing is the caller's business.
+"""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tracker.errors import BadHit
+from tracker.events import Envelope, Hit, Identity, Values
+from tracker.pipeline import Prepared
+from tracker.web.bodies import Many
+from tracker.web.ports import EventPipeline, Now
+
+SLICE = 100
+"""Events worked off before others get their turn."""
+
+
+@dataclass(slots=True)
+class Sorted:
+    """What became of a body's events, before anything is stored."""
+
+    prepared: list[Prepared] = field(default_factory=list)
+    rejected: list[tuple[int, BadHit]] = field(default_factory=list)
+    visitor: Identity | None = None
+    """Of the first event that did not name its visitor itself."""
+
+    def answer(self) -> dict[str, Any]:
+        """How many were taken, and which not."""
+        refused = [{"index": index, "reason": error.reason} for index, error in self.rejected]
+        return {"accepted": len(self.prepared), "rejected": refused}
+
+
+class Intake:
+    """Turns bodies into prepared events."""
+
+    def __init__(self, pipeline: EventPipeline, max_depth: int, now: Now) -> None:
+        self._pipeline = pipeline
+        self._max_depth = max_depth
+        self._now = now
+
+    def one(self, envelope: Envelope, values: Values, *, is_new: bool = False) -> Prepared:
+        """One event; `is_new` when the visitor id in the envelope was made for it. Raises BadHit."""
+        return self._pipeline.prepare(Hit(envelope, values, self._now()), is_new=is_new)
+
+    async def many(self, envelope: Envelope, events: Many, *, is_new: bool = False) -> Sorted:
+        """All events, in slices that leave others their turn.
+
+        Events of a browser that do not name their visitor belong to one and the same; `is_new` when the
+        visitor id in the envelope was made for the first of them.
+        """
+        done = Sorted()
+        for index, values in enumerate(events.each(self._max_depth)):
+            if index % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
+            try:
+                if isinstance(values, BadHit):
+                    raise values
+                is_named = "vid" in values
+                prepared = self.one(envelope, values, is_new=is_new and not is_named)
+            except BadHit as error:
+                done.rejected.append((index, error))
+                continue
+            done.prepared.append(prepared)
+            if done.visitor is None and not is_named:
+                is_new, done.visitor = False, prepared.identity
+                envelope = of_visitor(envelope, prepared.identity)
+        return done
+
+
+def of_visitor(envelope: Envelope, who: Identity) -> Envelope:
+    """The envelope, whose events are this visitor's unless they say otherwise (a server's are left alone)."""
+    if not envelope.is_client:
+        return envelope
+    return replace(envelope, base={"vid": who.vid, "sid": who.sid, **envelope.base})
