@@ -4,10 +4,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CONFIG ?= config.json
 VENV := .venv
 BIN := $(VENV)/bin
+CODE := tracker tests bench docs
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev test lint format bench lock clean
+.PHONY: help run install install-dev test lint format bench docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,16 +24,19 @@ test: install-dev ## the everyday tests (under five minutes)
 	$(BIN)/python -m pytest
 
 lint: install-dev ## format, lint and strict types
-	$(BIN)/ruff format --check tracker tests bench
-	$(BIN)/ruff check tracker tests bench
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 
 format: install-dev ## put the code into shape
-	$(BIN)/ruff format tracker tests bench
-	$(BIN)/ruff check --fix tracker tests bench
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
 
 bench: install-dev ## measure, and print ratios against a bare handler (minutes; BENCH="--quick" for a glance)
 	$(BIN)/python -m bench $(BENCH)
+
+docs: install-dev ## write docs/configuration.md, metrics.md and tables.md from the code
+	$(BIN)/python -m docs.reference
 
 lock: ## resolve the dependencies anew into the two lock files
 	$(PYTHON) -m venv .venv-lock
@@ -42,7 +46,7 @@ lock: ## resolve the dependencies anew into the two lock files
 
 clean: ## remove what was installed and built; data/ stays
 	rm -rf $(VENV) .venv-lock build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find tracker tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }

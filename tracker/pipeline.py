@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from prometheus_client import Counter
+
 from tracker import clock
 from tracker.errors import CannotStore
 from tracker.events import Entry, Envelope, Hit, Identity
@@ -88,13 +90,14 @@ class Pipeline:
         self._rules = event_rules(settings.id_namespace, self._shorten)
         self._records = RecordSettings(settings.id_namespace, keep_ip=not settings.use_remove_ip)
         self._hosts = KnownHosts()
+        self._accepted_by: dict[str, Counter] = {}
         self._background: set[asyncio.Task[None]] = set()
         country_of("")  # the zone table is read now, not while the first visitor waits
 
     async def accept(self, hit: Hit) -> Identity:
         """Prepare and store one hit. Raises BadHit or CannotStore."""
         prepared = self.prepare(hit)
-        await self.store((prepared,))
+        await self.store((prepared,), hit.envelope.route)
         return prepared.identity
 
     def prepare(self, hit: Hit, *, is_new: bool = False) -> Prepared:
@@ -128,37 +131,49 @@ class Pipeline:
         identity = Identity(eid=record.id, vid="", sid="", is_new=False)
         return Prepared(identity, Entry((record.row,), record.client_id), self._counted(record.faults))
 
-    async def store(self, prepared: Sequence[Prepared]) -> None:
-        """Return when all of it is durable. Raises CannotStore: then nothing was acknowledged."""
+    async def store(self, prepared: Sequence[Prepared], route: str) -> None:
+        """Return when all of it is durable, counted as the route's. Raises CannotStore: then nothing is."""
         if not prepared:
             return
-        await self._spooler.add([one.entry for one in prepared])
+        retries = await self._spooler.add([one.entry for one in prepared])
+        self._accepted(route).inc(len(prepared) - retries)
         for one in prepared:
             if one.new_host:
                 self._hosts.remember(one.new_host, self._now())
 
-    def store_later(self, prepared: Prepared, route: str) -> None:
-        """Store in the background, for an answer that waits for nothing; a failure is only counted."""
+    def store_later(self, prepared: Sequence[Prepared], route: str) -> "asyncio.Task[None] | None":
+        """Store in the background, for an answer that does not depend on it; a failure is only counted.
+
+        The task is this pipeline's own and never raises: it may be waited for, and must not be cancelled.
+        """
         if len(self._background) >= self._settings.max_background:
-            self._metrics.events_unpromised.labels(route).inc()
-            return
+            self._metrics.events_unpromised.labels(route).inc(len(prepared))
+            return None
         task = asyncio.create_task(self._store_or_count(prepared, route))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
 
     async def close(self) -> None:
         """Wait until everything that is stored in the background has ended."""
         while self._background:
             await asyncio.wait(self._background)
 
-    async def _store_or_count(self, prepared: Prepared, route: str) -> None:
+    async def _store_or_count(self, prepared: Sequence[Prepared], route: str) -> None:
         try:
-            await self.store((prepared,))
+            await self.store(prepared, route)
         except CannotStore:
-            self._metrics.events_unpromised.labels(route).inc()
+            self._metrics.events_unpromised.labels(route).inc(len(prepared))
         except Exception:  # nobody awaits this task: a bug must show up here or nowhere
-            self._metrics.events_unpromised.labels(route).inc()
+            self._metrics.events_unpromised.labels(route).inc(len(prepared))
             _log.exception("background store failed", extra={"fields": {"route": route}})
+
+    def _accepted(self, route: str) -> Counter:
+        """The route's counter, looked up once: a look-up by label costs as much as three increments."""
+        counter = self._accepted_by.get(route)
+        if counter is None:
+            counter = self._accepted_by[route] = self._metrics.events_accepted.labels(route)
+        return counter
 
     def _counted(self, faults: Sequence[str]) -> tuple[str, ...]:
         for fault in faults:

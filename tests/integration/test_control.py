@@ -54,7 +54,7 @@ class Recorder:
         row = Row(kind, json.dumps(values).encode())
         return Prepared(Identity("", "", "", False), Entry((row,)), ())
 
-    async def store(self, prepared: Sequence[Prepared]) -> None:
+    async def store(self, prepared: Sequence[Prepared], route: str) -> None:
         if len(self.kept) + len(prepared) > self.capacity:
             raise CannotStore("the spool is full")
         self.kept += prepared
@@ -204,7 +204,7 @@ async def test_every_line_that_is_sent_is_stored(server: Server, tmp_path: Path)
     ending = await server.typed("send", str(tmp_path / "events.ndjson"))
     assert ending == Ending(0, "50000 accepted, 0 rejected\n", "")
     assert len(server.recorder.kept) == 50_000
-    counted = server.metrics.registry.get_sample_value("tracker_events_accepted_total", {"route": "send"})
+    counted = server.metrics.registry.get_sample_value("tracker_events_received_total", {"route": "send"})
     assert counted == 50_000
 
 

@@ -5,13 +5,14 @@ import signal
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.server import Server, running
 
 VISITOR = "0199d7a4-0000-7000-8000-000000000001"
-KEEP = {"Batching": {"events": {"Strategy": "time", "MaxBatchTime": "10m"}}}
+KEEP: dict[str, Any] = {"Batching": {"events": {"Strategy": "time", "MaxBatchTime": "10m"}}}
 """A configuration in which events stay in the spool."""
 
 

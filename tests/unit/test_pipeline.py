@@ -64,7 +64,7 @@ async def test_what_can_never_be_stored_does_not_reach_the_spooler() -> None:
 async def test_nothing_to_store_asks_nobody() -> None:
     bench = Bench()
     bench.spooler.refusal = CannotStore("full")
-    await bench.pipeline.store([])
+    await bench.pipeline.store([], "tr")
 
 
 async def test_a_host_s_name_is_written_until_that_has_succeeded_and_then_not_again() -> None:
@@ -87,7 +87,7 @@ async def test_a_host_s_name_is_written_until_that_has_succeeded_and_then_not_ag
 async def test_closing_waits_for_what_is_stored_in_the_background() -> None:
     bench = Bench()
     bench.spooler.gate.clear()
-    bench.pipeline.store_later(bench.pipeline.prepare(hit({}, route="rdr")), "rdr")
+    bench.pipeline.store_later([bench.pipeline.prepare(hit({}, route="rdr"))], "rdr")
     closing = asyncio.create_task(bench.pipeline.close())
     await asyncio.sleep(0)
     assert not closing.done()
@@ -101,7 +101,7 @@ async def test_closing_waits_for_what_is_stored_in_the_background() -> None:
 async def test_a_failure_in_the_background_is_counted(refusal: Exception) -> None:
     bench = Bench()
     bench.spooler.refusal = refusal
-    bench.pipeline.store_later(bench.pipeline.prepare(hit({}, route="img")), "img")
+    bench.pipeline.store_later([bench.pipeline.prepare(hit({}, route="img"))], "img")
     await bench.pipeline.close()
     assert bench.unpromised("img") == 1
 
@@ -110,7 +110,7 @@ async def test_only_so_much_waits_in_the_background() -> None:
     bench = Bench(max_background=2)
     bench.spooler.gate.clear()
     for _ in range(5):
-        bench.pipeline.store_later(bench.pipeline.prepare(hit({}, route="img")), "img")
+        bench.pipeline.store_later([bench.pipeline.prepare(hit({}, route="img"))], "img")
     assert bench.unpromised("img") == 3
     bench.spooler.gate.set()
     await bench.pipeline.close()
@@ -121,5 +121,5 @@ async def test_records_are_stored_like_events() -> None:
     bench = Bench()
     prepared = [bench.pipeline.prepare_record("count", {"id": "x"}, NOW)]
     prepared.append(bench.pipeline.prepare_record("event", {"ename": "x"}, NOW))
-    await bench.pipeline.store(prepared)
+    await bench.pipeline.store(prepared, "send")
     assert [tables(entry) for entry in bench.spooler.entries] == [["counters"], ["events"]]

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from tracker.errors import BadHit, CannotStore, QueryError, TrackerError
 from tracker.metrics import Metrics
-from tracker.web.control_send import KINDS, Receiver, Tally
+from tracker.web.control_send import KINDS, ROUTE, Receiver, Tally
 from tracker.web.control_services import ControlServices, Json
 
 __all__ = ["ControlServices", "make_control"]
@@ -29,7 +29,6 @@ MAX_COMMAND_BYTES = 4 * 1024 * 1024
 CHUNK_BYTES = 64 * 1024
 """What one commit of `send` takes at most."""
 DISCARD_SECONDS = 5.0
-ROUTE = "send"
 
 SERVICES = web.AppKey("services", ControlServices)
 
@@ -135,7 +134,6 @@ async def _discard(request: web.Request) -> None:
 
 def _count(metrics: Metrics, tally: Tally) -> None:
     metrics.events_received.labels(ROUTE).inc(tally.accepted + tally.rejected)
-    metrics.events_accepted.labels(ROUTE).inc(tally.accepted)
     metrics.events_rejected.labels(ROUTE, "record").inc(tally.rejected)
 
 

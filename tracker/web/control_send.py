@@ -12,6 +12,8 @@ from tracker.errors import BadHit, CannotStore, TooLarge
 from tracker.pipeline import Prepared
 from tracker.steps.json_input import loads
 
+ROUTE = "send"
+"""What records count under in metrics."""
 KINDS = ("event", "log", "update", "count")
 MAX_REASONS = 1000
 """Rejected lines are named up to this many, then only counted."""
@@ -31,7 +33,7 @@ class Recorder(Protocol):
     def prepare_record(self, kind: str, values: Mapping[str, Any], now: float) -> Prepared:
         """Rows of one record. Raises BadHit."""
 
-    async def store(self, prepared: Sequence[Prepared]) -> None:
+    async def store(self, prepared: Sequence[Prepared], route: str) -> None:
         """Durable when it returns. Raises CannotStore."""
 
 
@@ -145,7 +147,7 @@ class Receiver:
         waited = 0.0
         while True:
             try:
-                return await self.recorder.store(prepared)
+                return await self.recorder.store(prepared, ROUTE)
             except CannotStore as failure:
                 if waited >= self.patience_seconds:
                     raise

@@ -20,7 +20,6 @@ from tracker.web.files import Files
 from tracker.web.gate import Gate
 from tracker.web.health import Health
 from tracker.web.intake import Intake
-from tracker.web.late import LateStore
 from tracker.web.ports import EventPipeline, Handler, HealthSource, Now, ScrapeSource
 from tracker.web.redirects import RedirectRules
 from tracker.web.requests import RequestReader, raw_path_of
@@ -42,7 +41,6 @@ class Web:
     usual: dict[str, Route]
     """Paths as clients mostly send them, found without taking them apart."""
     sockets: Sockets
-    late: LateStore
     executor: ThreadPoolExecutor
     metrics: Metrics
 
@@ -60,9 +58,8 @@ class Web:
         return self.plain.get(path.removeprefix("/").removesuffix("/"), self.nothing)
 
     async def close(self) -> None:
-        """End sockets and late stores, let go of the thread. Safe twice."""
+        """End sockets, let go of the thread. Safe twice."""
         await self.sockets.close()
-        await self.late.close()
         self.executor.shutdown(wait=False, cancel_futures=True)
 
 
@@ -95,7 +92,6 @@ def make_app(
         nothing=Route("unknown", {}, commons, otherwise=_nothing),
         usual={f"/tr/{version}/{name}{end}": route for name, route in tracked.items() for end in ("", "/")},
         sockets=sockets,
-        late=parts.late,
         executor=executor,
         metrics=metrics,
     )
@@ -118,7 +114,6 @@ def _parts(
         intake=Intake(pipeline, settings.limits.max_depth, now),
         cookies=CookieWriter(settings.cookies, sites),
         rules=RedirectRules(hosts, settings.default_redirect, sites),
-        late=LateStore(pipeline),
         metrics=commons.metrics,
     )
 

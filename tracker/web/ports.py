@@ -1,5 +1,6 @@
 """What the web front asks of the rest of the collector."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
@@ -19,11 +20,11 @@ class EventPipeline(Protocol):
     def prepare(self, hit: Hit, *, is_new: bool = False) -> Prepared:
         """A hit's rows, not stored yet. Raises BadHit."""
 
-    async def store(self, prepared: Sequence[Prepared]) -> None:
+    async def store(self, prepared: Sequence[Prepared], route: str) -> None:
         """Durable when it returns, all or nothing. Raises CannotStore."""
 
-    def store_later(self, prepared: Prepared, route: str) -> None:
-        """Stored in the background, without a promise."""
+    def store_later(self, prepared: Sequence[Prepared], route: str) -> "asyncio.Task[None] | None":
+        """Stored in the background, without a promise; None when too much waits there already."""
 
 
 class HealthSource(Protocol):

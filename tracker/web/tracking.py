@@ -3,6 +3,7 @@
 Limits, errors and methods are the guard's business (`routes`), bodies `bodies`', meaning the pipeline's.
 """
 
+import asyncio
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -24,7 +25,6 @@ from tracker.web.bodies import BodyReader, Many, told_apart
 from tracker.web.cookies import CookieWriter
 from tracker.web.counts import EventCounts
 from tracker.web.intake import Intake
-from tracker.web.late import LateStore
 from tracker.web.ports import EventPipeline
 from tracker.web.redirects import RedirectRules
 from tracker.web.requests import RequestReader, Surroundings, query_pairs
@@ -44,7 +44,6 @@ class TrackingParts:
     intake: Intake
     cookies: CookieWriter
     rules: RedirectRules
-    late: LateStore
     metrics: Metrics
 
 
@@ -79,7 +78,8 @@ class Tracking:
         """img: the pixel, stored or not, after a moment at the longest."""
         around, envelope, body = await self._receive(request)
         prepared = await self._prepare_all(envelope, body)
-        await self._parts.late.store(prepared, self.counts, PIXEL_WAIT_SECONDS)
+        if storing := self._pipeline.store_later(prepared, self._route):
+            await asyncio.wait((storing,), timeout=PIXEL_WAIT_SECONDS)
         return pixel_answer(around.cors + self._cookies(around, prepared[0].identity if prepared else None))
 
     async def pixel_untracked(self, request: web.BaseRequest) -> Answer:
@@ -109,8 +109,7 @@ class Tracking:
         except BadHit as error:
             self.counts.rejected(error)
             return None
-        for one in prepared:
-            self._pipeline.store_later(one, self._route)
+        self._pipeline.store_later(prepared, self._route)
         return prepared[0].identity if prepared else None
 
     async def _receive(self, request: web.BaseRequest) -> tuple[Surroundings, Envelope, Values | Many]:
@@ -131,8 +130,7 @@ class Tracking:
 
     async def _store_one(self, envelope: Envelope, values: Values) -> Identity:
         prepared = self._intake.one(envelope, values)
-        await self._pipeline.store((prepared,))
-        self.counts.accepted.inc()
+        await self._pipeline.store((prepared,), self._route)
         return prepared.identity
 
     async def _track_many(self, around: Surroundings, envelope: Envelope, events: Many) -> Answer:
@@ -140,8 +138,7 @@ class Tracking:
         for _, error in done.rejected:
             self.counts.rejected(error)
         if done.prepared:
-            await self._pipeline.store(done.prepared)
-            self.counts.accepted.inc(len(done.prepared))
+            await self._pipeline.store(done.prepared, self._route)
         visitor = done.visitor
         if visitor is None and done.prepared and "vid" not in around.said:
             visitor = done.prepared[0].identity

@@ -224,12 +224,11 @@ class Socket:
 
     async def _store(self, done: Sorted) -> CannotStore | None:
         try:
-            await self._parts.pipeline.store(done.prepared)
+            await self._parts.pipeline.store(done.prepared, self._counts.route)
         except CannotStore as error:
             if not self._is_acking:
                 self._counts.unpromised.inc(len(done.prepared))
             return error
-        self._counts.accepted.inc(len(done.prepared))
         return None
 
     async def _acknowledge(self) -> None:

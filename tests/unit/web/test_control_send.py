@@ -26,7 +26,7 @@ class Recorder:
             raise BadHit(f"{kind} is bad")
         return Prepared(Identity("", "", "", False), Entry((Row("logs", b"%d" % values["n"]),)), ())
 
-    async def store(self, prepared: Sequence[Prepared]) -> None:
+    async def store(self, prepared: Sequence[Prepared], route: str) -> None:
         if self.failures:
             self.failures -= 1
             raise CannotStore("the spool is full", 1)
