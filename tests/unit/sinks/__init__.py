@@ -1,0 +1,1 @@
+"""Facts about the sinks, one file per module or theme."""

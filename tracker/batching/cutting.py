@@ -1,0 +1,166 @@
+"""Where a batch ends and which bytes it has: the reading side of the chunks.
+
+Rows are found by the index; a chunk's data is read only where a batch begins or ends in its middle, and
+when a batch is loaded. Every question is one row of answer: each step of a cursor is a wait for the
+interpreter's lock.
+"""
+
+import json
+import sqlite3
+import zlib
+from dataclasses import dataclass
+
+from tracker.batching.backlogs import Backlog
+from tracker.batching.contract import Sealed
+from tracker.errors import TrackerError
+
+
+class SpoolDamaged(TrackerError):
+    """Stored bytes are not what was stored; the message names table and rows, never their content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The next batch of a backlog: its rows, and the backlog without them."""
+
+    first: int
+    last: int
+    bytes: int
+    rest: Backlog
+
+
+_WHOLE_CHUNKS = """
+WITH span AS (
+    SELECT last, sum(bytes) OVER (ORDER BY first) AS total FROM chunks
+    WHERE tbl = :table AND first <= :limit AND first >= coalesce(
+        (SELECT max(first) FROM chunks WHERE tbl = :table AND first <= :sealed + 1), 0)
+)
+SELECT max(last), max(total) FROM span
+WHERE last > :sealed AND last <= :limit AND total - :offset <= :max_bytes
+"""
+
+_DATA_OF_ROW = """
+SELECT data FROM chunks
+WHERE tbl = ? AND first = (SELECT max(first) FROM chunks WHERE tbl = ? AND first <= ?)
+"""
+
+_TIME_OF_ROW = """
+SELECT created FROM chunks
+WHERE tbl = ? AND first = (SELECT max(first) FROM chunks WHERE tbl = ? AND first <= ?)
+"""
+
+_ROWS = """
+SELECT json_group_array(json_array(first, last, bytes, crc)), CAST(group_concat(data, '') AS BLOB) FROM (
+    SELECT first, last, bytes, crc, data FROM chunks
+    WHERE tbl = :table AND first <= :last AND first >= coalesce(
+        (SELECT max(first) FROM chunks WHERE tbl = :table AND first <= :first), 0)
+    ORDER BY first
+)
+"""
+
+
+def cut(
+    db: sqlite3.Connection, table: str, last: int, backlog: Backlog, max_rows: int, max_bytes: int
+) -> Cut:
+    """The oldest rows of a backlog with some, up to the limits, at least one; `last` is the table's last."""
+    end = backlog.gaps[0].first - 1 if backlog.gaps else last
+    limit = min(end, backlog.sealed + max_rows)
+    cut_last, size = db.execute(
+        _WHOLE_CHUNKS,
+        {
+            "table": table,
+            "sealed": backlog.sealed,
+            "limit": limit,
+            "offset": backlog.offset,
+            "max_bytes": max_bytes,
+        },
+    ).fetchone()
+    whole_last, size, offset = (
+        (backlog.sealed, 0, backlog.offset) if cut_last is None else (cut_last, size - backlog.offset, 0)
+    )
+    cut_last = whole_last
+    if whole_last < limit:
+        lines, part, offset = _part(
+            db, table, whole_last + 1, offset, limit - whole_last, max_bytes - size, size > 0
+        )
+        cut_last, size = whole_last + lines, size + part
+    return Cut(backlog.sealed + 1, cut_last, size, _rest(db, table, backlog, cut_last, size, offset))
+
+
+def _part(
+    db: sqlite3.Connection,
+    table: str,
+    row: int,
+    offset: int,
+    max_rows: int,
+    max_bytes: int,
+    may_be_none: bool,
+) -> tuple[int, int, int]:
+    """How many lines from `offset` of the chunk holding `row` fit, their bytes, and the offset after them."""
+    (data,) = db.execute(_DATA_OF_ROW, (table, table, row)).fetchone()
+    lines, position = 0, offset
+    while lines < max_rows and (end := data.find(b"\n", position) + 1):
+        if end - offset > max_bytes and (lines or may_be_none):
+            break
+        lines, position = lines + 1, end
+    return lines, position - offset, position % len(data)
+
+
+def _rest(
+    db: sqlite3.Connection, table: str, backlog: Backlog, cut_last: int, size: int, offset: int
+) -> Backlog:
+    rows = backlog.rows - (cut_last - backlog.sealed)
+    gaps = backlog.gaps
+    sealed = cut_last
+    if gaps and gaps[0].first == sealed + 1 and gaps[0].last is not None:
+        sealed, offset, gaps = gaps[0].last, 0, gaps[1:]
+    if not rows:
+        return Backlog(sealed, 0, 0, 0, 0.0, gaps)
+    (oldest_at,) = db.execute(_TIME_OF_ROW, (table, table, sealed + 1)).fetchone()
+    return Backlog(sealed, offset, rows, max(backlog.bytes - size, 0), oldest_at, gaps)
+
+
+def read_rows(db: sqlite3.Connection, sealed: Sealed) -> bytes:
+    """The lines of a sealed batch that chunks hold, checked against what was stored. Raises SpoolDamaged."""
+    spans, data = db.execute(
+        _ROWS, {"table": sealed.table, "first": sealed.first, "last": sealed.last}
+    ).fetchone()
+    chunks = json.loads(spans)
+    _check(sealed, chunks, data)
+    if chunks[0][0] < sealed.first:
+        data = data[_end_of_line(data, sealed.first - chunks[0][0]) :]
+    if chunks[-1][1] > sealed.last:
+        data = data[: _end_of_line(data, sealed.last - sealed.first + 1)]
+    if not sealed.skipped:
+        return bytes(data)
+    kept = (
+        line
+        for row, line in enumerate(data.splitlines(keepends=True), sealed.first)
+        if row not in sealed.skipped
+    )
+    return b"".join(kept)
+
+
+def _check(sealed: Sealed, chunks: list[list[int]], data: bytes | None) -> None:
+    start, expected = 0, chunks[0][0] if chunks else 0
+    view = memoryview(data or b"")
+    for first, last, size, crc in chunks:
+        if first != expected or zlib.crc32(view[start : start + size]) != crc:
+            raise _damaged(sealed)
+        start, expected = start + size, last + 1
+    if not chunks or start != len(view) or chunks[0][0] > sealed.first or chunks[-1][1] < sealed.last:
+        raise _damaged(sealed)
+
+
+def _damaged(sealed: Sealed) -> SpoolDamaged:
+    return SpoolDamaged(
+        f"the spool's rows {sealed.first} to {sealed.last} of {sealed.table} are damaged:"
+        " run `python -m tracker spool verify`; a restart puts the damaged file aside"
+    )
+
+
+def _end_of_line(data: bytes, lines: int) -> int:
+    position = 0
+    for _ in range(lines):
+        position = data.index(b"\n", position) + 1
+    return position

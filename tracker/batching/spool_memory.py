@@ -1,0 +1,126 @@
+"""What the writer keeps in memory of the spool, small whatever waits: counters, cursors, open batches, ids.
+
+Everything here can be read again from the database, and is, at start and after the connection was replaced.
+Changes are made only after the transaction they mirror is durable.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import replace
+
+from tracker.batching.backlogs import Backlog, BacklogKey, read_backlogs, read_lasts, read_sinks
+from tracker.batching.intake import Intake
+from tracker.batching.remembered import RememberedIds
+from tracker.batching.sealing import Held, read_batches
+
+
+class SpoolMemory:
+    """Written by the writer's thread only; other threads may read single values."""
+
+    def __init__(self, db: sqlite3.Connection, remember_ids: int) -> None:
+        self.held: dict[str, Held] = {}
+        self.lasts: dict[str, int] = {}
+        self.sinks: dict[str, bool] = {}
+        self.backlogs: dict[BacklogKey, Backlog] = {}
+        self.unclaimed: dict[BacklogKey, tuple[int, int, float]] = {}
+        """Rows, bytes and time of sealed batches that delivery does not know of yet."""
+        self.live_bytes = 0
+        self.firsts: dict[str, int] = {}
+        """Table to the first row that chunks hold; kept up to date only while there is no sink."""
+        self.untidy: set[str] = set()
+        """Tables that may have rows nobody needs."""
+        self.read(db)
+        self.remembered = RememberedIds(db, remember_ids)
+        for batch_id, held in self.held.items():
+            self.held[batch_id] = replace(
+                held, sealed=replace(held.sealed, is_repeat=True), is_handed_out=False
+            )
+        self.count_unclaimed()
+
+    def read(self, db: sqlite3.Connection) -> None:
+        """Take everything but the ids from the database again; batches that delivery has stay with it."""
+        self.lasts = read_lasts(db)
+        self.sinks = read_sinks(db)
+        self.backlogs = read_backlogs(db, self.lasts)
+        self.held = {batch_id: self.held.get(batch_id, held) for batch_id, held in read_batches(db).items()}
+        stored = db.execute("SELECT tbl, min(first), sum(bytes) FROM chunks GROUP BY tbl").fetchall()
+        self.firsts = {table: first for table, first, _ in stored}
+        self.untidy = set(self.firsts)
+        (dead_bytes,) = db.execute("SELECT coalesce(sum(bytes), 0) FROM dead").fetchone()
+        inline_bytes = sum(held.inline_bytes for held in self.held.values())
+        self.live_bytes = sum(size for _, _, size in stored) + dead_bytes + inline_bytes
+        self.count_unclaimed()
+
+    def stored(self, intake: Intake, now: float) -> None:
+        """A commit is durable."""
+        for chunk in intake.chunks:
+            rows = chunk.last - chunk.first + 1
+            is_new = chunk.table not in self.lasts
+            self.lasts[chunk.table] = chunk.last
+            self.firsts.setdefault(chunk.table, chunk.first)
+            for sink, is_attached in self.sinks.items():
+                backlog = self.backlogs.get(
+                    (sink, chunk.table), Backlog() if is_new and is_attached else None
+                )
+                if backlog is not None and backlog.is_open:
+                    self.backlogs[sink, chunk.table] = backlog.arrived(rows, chunk.size, now)
+        self.live_bytes += intake.bytes
+        self.remembered.seen.add(intake.client_ids)
+
+    def hold(self, batches: Iterable[Held]) -> None:
+        """Batches were written down."""
+        for held in batches:
+            self.held[held.sealed.id] = held
+            self.live_bytes += held.inline_bytes
+        self.count_unclaimed()
+
+    def let_go(self, batch_id: str) -> None:
+        """A batch is finished or was replaced."""
+        held = self.held.pop(batch_id, None)
+        if held is not None:
+            self.live_bytes -= held.inline_bytes
+            self.untidy.add(held.sealed.table)
+
+    def claim(self, batch_ids: Iterable[str], *, is_handed_out: bool = True) -> None:
+        """Delivery took these batches, or gave them back."""
+        for batch_id in batch_ids:
+            if batch_id in self.held:
+                self.held[batch_id] = replace(self.held[batch_id], is_handed_out=is_handed_out)
+        self.count_unclaimed()
+
+    def count_unclaimed(self) -> None:
+        """Bring `unclaimed` up to date."""
+        counted: dict[BacklogKey, tuple[int, int, float]] = {}
+        for held in self.held.values():
+            if not held.is_handed_out:
+                key = (held.sealed.sink, held.sealed.table)
+                rows, size, at = counted.get(key, (0, 0, held.sealed_at))
+                counted[key] = (rows + held.sealed.rows, size + held.inline_bytes, min(at, held.sealed_at))
+        self.unclaimed = counted
+
+    def needless(self, table: str) -> list[tuple[int, int]]:
+        """First and last of each run of the table's rows that no sink needs any more."""
+        if not self.sinks:
+            return []
+        last = self.lasts.get(table, 0)
+        needed = [
+            interval
+            for (_, its_table), backlog in self.backlogs.items()
+            if its_table == table and backlog.rows
+            for interval in backlog.intervals(last)
+        ]
+        needed += [
+            (held.sealed.first, held.sealed.last)
+            for held in self.held.values()
+            if held.sealed.table == table and not held.inline_bytes
+        ]
+        return _between(sorted(needed), last)
+
+
+def _between(needed: list[tuple[int, int]], last: int) -> list[tuple[int, int]]:
+    """What these intervals, in order, leave of 1 to `last`."""
+    found, start = [], 1
+    for first, end in needed:
+        found.append((start, first - 1))
+        start = max(start, end + 1)
+    return [(first, end) for first, end in [*found, (start, last)] if first <= end]

@@ -1,0 +1,135 @@
+"""The spool's bookkeeping, read in one consistent view: where every accepted row is.
+
+`accepted` comes from sequence numbers, `waiting` from counting chunks and batches, the rest from counters:
+that they agree is the proof that nothing was lost.
+"""
+
+import sqlite3
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tracker.batching.backlogs import read_backlogs, read_lasts
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Rows of one table for one sink, since the sink was registered."""
+
+    sink: str
+    table: str
+    accepted: int
+    delivered: int
+    dead: int
+    waiting: int
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """By reason: a person's decision or damage."""
+
+    @property
+    def difference(self) -> int:
+        """Rows that are nowhere (or, negative, twice): always 0."""
+        return self.accepted - self.delivered - self.dead - self.waiting - sum(self.dropped.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check of the whole spool found."""
+
+    problems: tuple[str, ...]
+    chunks: int
+    rows: int
+    batches: int
+    dead: int
+
+    @property
+    def is_sound(self) -> bool:
+        """Nothing was found."""
+        return not self.problems
+
+
+def read_totals(db: sqlite3.Connection) -> list[Total]:
+    """Every sink and table that has anything, from one consistent view of the spool."""
+    db.execute("BEGIN")
+    try:
+        return _read(db)
+    finally:
+        db.execute("COMMIT")
+
+
+def _read(db: sqlite3.Connection) -> list[Total]:
+    lasts = read_lasts(db)
+    starts = {
+        (sink, table): start for sink, table, start in db.execute("SELECT sink, tbl, start FROM cursors")
+    }
+    dead = _by_key(db, "SELECT sink, tbl, count(*) FROM dead GROUP BY sink, tbl")
+    sealed = _by_key(db, "SELECT sink, tbl, sum(rows) FROM batches GROUP BY sink, tbl")
+    counts = {
+        (row[0], row[1], row[2]): row[3] for row in db.execute("SELECT sink, tbl, name, value FROM counts")
+    }
+    made = []
+    for (sink, table), backlog in read_backlogs(db, lasts).items():
+        last = lasts.get(table, 0)
+        gaps = sum((gap.last or last) - gap.first + 1 for gap in backlog.gaps)
+        key = (sink, table)
+        made.append(
+            Total(
+                sink,
+                table,
+                accepted=last - starts.get(key, 0) - gaps,
+                delivered=counts.get((sink, table, "delivered"), 0),
+                dead=dead.get(key, 0),
+                waiting=sealed.get(key, 0) + _unsealed(db, table, backlog.sealed, last, backlog.gaps),
+                dropped={
+                    name.removeprefix("dropped:"): value
+                    for (its_sink, its_table, name), value in counts.items()
+                    if (its_sink, its_table) == key and name.startswith("dropped:")
+                },
+            )
+        )
+    return made
+
+
+def _by_key(db: sqlite3.Connection, sql: str) -> dict[tuple[str, str], int]:
+    return {(sink, table): rows for sink, table, rows in db.execute(sql).fetchall()}
+
+
+def _unsealed(
+    db: sqlite3.Connection, table: str, sealed: int, last: int, gaps: tuple[tuple[int, int | None], ...]
+) -> int:
+    """Rows after `sealed` that chunks hold, less those of the gaps."""
+    rows = _stored(db, table, sealed + 1, last)
+    return rows - sum(_stored(db, table, first, gap_last or last) for first, gap_last in gaps)
+
+
+def _stored(db: sqlite3.Connection, table: str, first: int, last: int) -> int:
+    """Rows of first..last that chunks hold."""
+    rows, lowest, highest = db.execute(
+        "SELECT coalesce(sum(last - first + 1), 0), min(first), max(last) FROM chunks"
+        " WHERE tbl = :table AND first <= :last AND last >= :first AND first >= coalesce("
+        "(SELECT max(first) FROM chunks WHERE tbl = :table AND first <= :first), 0)",
+        {"table": table, "first": first, "last": last},
+    ).fetchone()
+    if not rows:
+        return 0
+    return int(rows - max(first - lowest, 0) - max(highest - last, 0))
+
+
+def verify(db: sqlite3.Connection) -> Verdict:
+    """Check the file's structure, every chunk's bytes, and the recount of every row. Reads everything."""
+    problems = [f"file: {row[0]}" for row in db.execute("PRAGMA quick_check(20)") if row[0] != "ok"]
+    chunks, rows = 0, 0
+    for table, first, last, crc, data in db.execute(
+        "SELECT tbl, first, last, crc, data FROM chunks ORDER BY id"
+    ):
+        chunks, rows = chunks + 1, rows + last - first + 1
+        if zlib.crc32(data) != crc or data.count(b"\n") != last - first + 1:
+            problems.append(f"{table}: rows {first} to {last} are damaged")
+    problems += [
+        f"{total.table} for {total.sink}: {total.difference} rows are unaccounted for"
+        for total in read_totals(db)
+        if total.difference
+    ]
+    batches, dead = db.execute(
+        "SELECT (SELECT count(*) FROM batches), (SELECT count(*) FROM dead)"
+    ).fetchone()
+    return Verdict(tuple(problems), chunks, rows, batches, dead)

@@ -1,0 +1,177 @@
+"""The DuckDB sink and store: batches in by one writing thread, questions beside it.
+
+What a batch does to the file is in duckdb_writer, what may be asked in duckdb_questions; this is their life:
+opening, threads, cancelling, closing.
+"""
+
+import asyncio
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import duckdb
+
+from tracker.errors import QueryError, SinkUnavailable
+from tracker.events import Batch
+from tracker.sinks.base import Answer
+from tracker.sinks.duckdb_errors import is_lost, is_short_of_memory, unavailable
+from tracker.sinks.duckdb_file import DuckDbSettings, cursor_of, open_database
+from tracker.sinks.duckdb_room import Room
+from tracker.sinks.duckdb_store import Questions, ended, open_read_only
+from tracker.sinks.duckdb_writer import Writer
+from tracker.sinks.registry import SinkSettings
+
+__all__ = ["DuckDbSettings", "DuckDbSink", "from_settings", "open_read_only"]
+
+log = logging.getLogger(__name__)
+
+CHECK_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    root: duckdb.DuckDBPyConnection
+    writer: Writer
+    thread: ThreadPoolExecutor
+    questions: Questions
+
+
+class DuckDbSink:
+    """One DuckDB file, used from one event loop; closing interrupts a write after `close_seconds`."""
+
+    def __init__(self, settings: DuckDbSettings, *, close_seconds: float = 5.0) -> None:
+        self._settings = settings
+        self._close_seconds = close_seconds
+        self._memory_mb = settings.memory_mb
+        self._opened: _Opened | None = None
+        self._changing = asyncio.Lock()
+
+    @property
+    def name(self) -> str:
+        """As configured."""
+        return self._settings.name
+
+    @property
+    def parallel(self) -> int:
+        """One: a file has one writer."""
+        return 1
+
+    async def open(self) -> None:
+        """Open the file and bring its schema up to date.
+
+        Raises SinkUnavailable (another process has it, it cannot be read) and ConfigError (its schema is not
+        that of the SQL files).
+        """
+        async with self._changing:
+            if self._opened is None:
+                self._opened = await self._open()
+                log.info("duckdb opened", extra={"fields": {"sink": self.name}})
+
+    async def _open(self) -> _Opened:
+        thread = ThreadPoolExecutor(1, thread_name_prefix="duckdb-writer")
+        job = thread.submit(_open, replace(self._settings, memory_mb=self._memory_mb))
+        try:
+            root = await asyncio.wrap_future(job)
+        except BaseException:
+            job.add_done_callback(_close_orphan)
+            thread.shutdown(wait=False)
+            raise
+        room = Room()
+        return _Opened(root, Writer(cursor_of(root), self._settings, room), thread, Questions(root, room))
+
+    async def write(self, batch: Batch) -> None:
+        """As `Sink.write`. Cancelled, it leaves as soon as DuckDB lets it, with unknown outcome."""
+        opened = self._now_open()
+        job = opened.thread.submit(opened.writer.write, batch)
+        try:
+            await asyncio.wrap_future(job)
+        except asyncio.CancelledError:
+            if job.running():
+                opened.writer.interrupt()
+            raise
+        except SinkUnavailable as error:
+            await self._let_go_after(error.__cause__)
+            raise
+
+    async def _let_go_after(self, cause: BaseException | None) -> None:
+        """Close what cannot be used as it is; where memory was short, the next one allows twice as much."""
+        is_short = is_short_of_memory(cause) and self._memory_mb < self._settings.most_memory_mb
+        if is_short:
+            self._memory_mb = min(2 * self._memory_mb, self._settings.most_memory_mb)
+            fields = {"sink": self.name, "memory_mb": self._memory_mb}
+            log.warning("duckdb needs more memory", extra={"fields": fields})
+        if is_short or is_lost(cause):
+            await self.close()
+
+    async def check(self) -> None:
+        """Ask the writing connection, behind what it is doing. Raises SinkUnavailable, after 5 s at most."""
+        opened = self._now_open()
+        job = opened.thread.submit(opened.writer.check)
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                await asyncio.wrap_future(job)
+        except TimeoutError as error:
+            raise SinkUnavailable(f"{self.name} did not answer within {CHECK_SECONDS:g} seconds") from error
+
+    async def query(self, sql: str, *, max_rows: int, timeout_seconds: float) -> Answer:
+        """As `Store.query`."""
+        if self._opened is None:
+            raise QueryError(f"{self.name} is not open")
+        return await self._opened.questions.ask(sql, max_rows, timeout_seconds)
+
+    async def close(self) -> None:
+        """Wait for the write under way, up to the bound, then interrupt it; checkpoint, close the file."""
+        async with self._changing:
+            opened, self._opened = self._opened, None
+            if opened is None:
+                return
+            await opened.questions.close()
+            job = opened.thread.submit(_shut, opened)
+            if not await ended(job, self._close_seconds):
+                opened.writer.interrupt()
+                await ended(job, self._close_seconds)
+            opened.thread.shutdown(wait=False)
+            is_clean = job.done() and job.exception() is None
+            log.info("duckdb closed", extra={"fields": {"sink": self.name, "is_clean": is_clean}})
+
+    def _now_open(self) -> _Opened:
+        if self._opened is None:
+            raise SinkUnavailable(f"{self.name} is not open")
+        return self._opened
+
+
+def _open(settings: DuckDbSettings) -> duckdb.DuckDBPyConnection:
+    try:
+        return open_database(settings)
+    except duckdb.Error as error:
+        raise unavailable(error) from error
+    except OSError as error:
+        raise SinkUnavailable(f"{settings.database} cannot be opened: {error.strerror}") from error
+
+
+def _close_orphan(job: "Future[duckdb.DuckDBPyConnection]") -> None:
+    """Who opened it is gone: the file must not stay locked."""
+    if not job.cancelled() and job.exception() is None:
+        job.result().close()
+
+
+def _shut(opened: _Opened) -> None:
+    """Runs in the writing thread, behind every write. What a failing checkpoint leaves stays in the log."""
+    try:
+        opened.writer.close()
+    finally:
+        opened.root.close()
+
+
+def from_settings(settings: SinkSettings) -> DuckDbSink:
+    """The sink as app.py makes it: `context` is the database file."""
+    return DuckDbSink(
+        DuckDbSettings(
+            name=settings.name,
+            database=Path(settings.context),
+            handover=settings.handover,
+            schema=settings.schema / "duckdb",
+            export=settings.export,
+        )
+    )
