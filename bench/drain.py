@@ -31,7 +31,7 @@ from tracker.sinks.registry import SinkSettings, make_sink
 
 SINK = "duckdb"
 GROUP = 100
-MAX_BATCH_BYTES = 16 * 2**20  # what the shipped configuration's memory budget allows
+MAX_BATCH_BYTES = 8 * 2**20  # what the shipped configuration's memory budget allows
 HYBRID = BatchSettings("hybrid", 100_000, 10.0, 100.0, 60.0, 1.0, 2)
 
 

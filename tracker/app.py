@@ -1,7 +1,6 @@
 """Every part wired together: the one file that knows them all, and the order in which they start and stop."""
 
 import asyncio
-import gc
 import logging
 import os
 import random
@@ -29,6 +28,7 @@ from tracker.scrape import Scrape
 from tracker.scrape.views import ProcessSources
 from tracker.settings import batch_settings, pipeline_settings, sink_settings, web_settings
 from tracker.sinks.registry import as_store, make_sink
+from tracker.tuning import tune
 from tracker.web.control import ControlServices, make_control
 from tracker.web.control_socket import ControlSocket
 from tracker.web.server import Serving, make_app, serve
@@ -37,13 +37,9 @@ log = logging.getLogger(__name__)
 
 EXIT_OK, EXIT_FAILED, EXIT_CONFIG = 0, 1, 78
 WRITE_TIMEOUT_SECONDS = 60.0
-BATCHES_IN_MEMORY = 4
+BATCHES_IN_MEMORY = 8
 """One batch may take this part of Spool.MaxMemoryBytes."""
-SWITCH_SECONDS = 0.0005
-"""How long a thread waits for the interpreter while another computes; by default a commit waits 5 ms."""
 
-GC_THRESHOLDS = (50_000, 20, 50)
-"""Events leave no cycles behind; with the default of 700 the collector looks at each of them in vain."""
 
 
 class Collector:
@@ -150,7 +146,7 @@ def run(config: Config, warnings: Sequence[str]) -> int:
     logs.configure(config.log.level, config.log.format)
     for warning in warnings:
         log.warning("configuration", extra={"fields": {"warning": warning}})
-    _tune()
+    tune()
     try:
         return uvloop.run(_serve(config))
     except ConfigError as error:
@@ -159,13 +155,6 @@ def run(config: Config, warnings: Sequence[str]) -> int:
     except (TrackerError, OSError) as error:
         print(f"the start failed: {error}", file=sys.stderr)
         return EXIT_FAILED
-
-
-def _tune() -> None:
-    """Set the interpreter up for many short-lived values beside threads that are in a hurry."""
-    sys.setswitchinterval(SWITCH_SECONDS)
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 async def _serve(config: Config) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2] / "tracker"
-LEAVES = {"errors", "events", "tables", "clock", "metrics"}
+LEAVES = {"errors", "events", "tables", "clock", "metrics", "tuning"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "events": set(),
@@ -14,6 +14,7 @@ ALLOWED: dict[str, set[str]] = {
     "clock": set(),
     "metrics": set(),
     "logs": set(),
+    "tuning": set(),
     "steps": LEAVES,
     "batching": LEAVES | {"sinks.base"},
     "sinks": LEAVES,

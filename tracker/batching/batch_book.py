@@ -164,7 +164,7 @@ class BatchBook:
 
 
 def _move_cursor(db: Connection, sealed: Sealed, to: int, offset: int) -> None:
-    """Advance a backlog's cursor past a batch, and past the gap behind it if there is one."""
+    """Advance a backlog's cursor past a batch, and past the gaps right behind it."""
     key = (sealed.sink, sealed.table)
     jumped = to - sealed.last
     db.execute(
@@ -174,4 +174,6 @@ def _move_cursor(db: Connection, sealed: Sealed, to: int, offset: int) -> None:
         (*key, jumped, to, offset),
     )
     if jumped:
-        db.execute("DELETE FROM gaps WHERE sink = ? AND tbl = ? AND first = ?", (*key, sealed.last + 1))
+        db.execute(
+            "DELETE FROM gaps WHERE sink = ? AND tbl = ? AND first > ? AND last <= ?", (*key, sealed.last, to)
+        )

@@ -25,6 +25,8 @@ class Checkpointer:
         self._pending = 0
         self._is_long = False
         self._is_stopping = False
+        self.is_hurried = False
+        """The disk is nearly full: what is not moved yet is kept small."""
         self._wake = threading.Event()
         self._db = files.connect(is_writer=True)
         self._page_bytes = int(self._db.execute("PRAGMA page_size").fetchone()[0])
@@ -48,7 +50,8 @@ class Checkpointer:
         except sqlite3.Error as err:
             self._failed(err)
             return False
-        return bool(frames * self._page_bytes > self._limit_bytes)
+        limit = EVERY_BYTES if self.is_hurried else self._limit_bytes
+        return bool(frames * self._page_bytes > limit)
 
     def _run(self) -> None:
         while True:

@@ -112,7 +112,7 @@ def _rest(
     rows = backlog.rows - (cut_last - backlog.sealed)
     gaps = backlog.gaps
     sealed = cut_last
-    if gaps and gaps[0].first == sealed + 1 and gaps[0].last is not None:
+    while gaps and gaps[0].first == sealed + 1 and gaps[0].last is not None:
         sealed, offset, gaps = gaps[0].last, 0, gaps[1:]
     if not rows:
         return Backlog(sealed, 0, 0, 0, 0.0, gaps)

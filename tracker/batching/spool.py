@@ -20,11 +20,12 @@ from tracker.batching.checkpoints import Checkpointer
 from tracker.batching.contract import Sealed
 from tracker.batching.cutting import SpoolDamaged
 from tracker.batching.dead_letters import DeadFilter, DeadLetter
+from tracker.batching.disk_room import DiskRoom
 from tracker.batching.housekeeping import Housekeeping
 from tracker.batching.intake import arrange, store
 from tracker.batching.sealing import read_data
 from tracker.batching.spool_database import DISK_FULL, SpoolDatabase
-from tracker.batching.spool_files import BALLAST_BYTES, Durability, SpoolFiles
+from tracker.batching.spool_files import Durability, SpoolFiles
 from tracker.batching.spool_memory import SpoolMemory
 from tracker.batching.spool_values import CHUNK_BYTES, GIB, WAL_LIMIT_BYTES, SpoolSettings, SpoolState, Stored
 from tracker.batching.totals import Total, Verdict, read_totals, verify
@@ -52,6 +53,7 @@ class Spool:
         self._generation = database.generation
         self._reader = files.connect()
         self._checkpointer = Checkpointer(files, settings.wal_limit_bytes)
+        self._room = DiskRoom(files, database, self._checkpointer)
         self._book = BatchBook(memory, self._transaction)
         self._housekeeping = Housekeeping(memory, self._transaction, settings.remember_for_seconds)
         self._is_closed = False
@@ -100,7 +102,7 @@ class Spool:
         self._catch_up()
         memory, settings = self._memory, self._settings
         if not memory.remembered.is_loaded and any(entry.client_id for entry in entries):
-            with self.database.writing() as db:
+            with self.database.reading() as db:
                 memory.remembered.load(db)
         seen = memory.remembered.seen
         intake = arrange(entries, seen, memory.lasts, now, settings.chunk_bytes)
@@ -108,7 +110,7 @@ class Spool:
             return Stored(intake.retries, {})
         if memory.live_bytes + intake.bytes > settings.max_bytes:
             raise CannotStore(SPOOL_FULL)
-        if not self._files.has_ballast and not self._regain_room():
+        if not self._room.allows(intake.bytes):
             raise CannotStore(DISK_FULL)
         if not settings.remember_ids:
             intake = replace(intake, client_ids=())
@@ -193,7 +195,7 @@ class Spool:
         return self._with_room(lambda: self._book.drop_dead(self._chosen(ids, which)))
 
     def _chosen(self, ids: Iterable[int] | None, which: DeadFilter) -> list[DeadLetter]:
-        with self.database.writing() as db:
+        with self.database.reading() as db:
             return dead_letters.choose(db, ids, which)
 
     def housekeep(self, now: float) -> bool:
@@ -258,7 +260,7 @@ class Spool:
             self._files.wal_bytes(),
             len(self._memory.remembered),
             len(self._memory.held),
-            self.database.failure,
+            self.database.failure or (DISK_FULL if self._room.is_short else ""),
         )
 
     def close(self) -> None:
@@ -287,7 +289,7 @@ class Spool:
             self._generation = self.database.generation
 
     def _read_again(self) -> None:
-        with self.database.writing() as db:
+        with self.database.reading() as db:
             self._memory.read(db)
 
     def _with_room(self, change: Callable[[], T]) -> T:
@@ -298,12 +300,9 @@ class Spool:
         except CannotStore as err:
             if err.reason != DISK_FULL or not self._files.give_up_ballast():
                 raise
+        self._room.ballast_was_used()
         self._catch_up()
         return change()
-
-    def _regain_room(self) -> bool:
-        """The ballast was given up: accept again only when sealing and finishing have room of their own."""
-        return self._files.make_ballast() or self.database.has_room_inside(BALLAST_BYTES)
 
 
 def _open_sound(files: SpoolFiles, settings: SpoolSettings, now: float) -> tuple[SpoolDatabase, SpoolMemory]:

@@ -51,6 +51,15 @@ class SpoolDatabase:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """For a single statement that is its own transaction. Raises CannotStore."""
+        with self.reading() as db:
+            yield db
+        if self.failure:
+            log.info("spool writes again", extra={"fields": {"after": self.failure}})
+            self.failure = ""
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """For questions on the writer's own connection. Raises CannotStore."""
         db = self.connection()
         try:
             yield db
@@ -60,17 +69,15 @@ class SpoolDatabase:
         except BaseException:
             self._roll_back(db)
             raise
-        if self.failure:
-            log.info("spool writes again", extra={"fields": {"after": self.failure}})
-            self.failure = ""
 
-    def has_room_inside(self, size: int) -> bool:
-        """The file has this many bytes of free pages, which take no more of the disk."""
-        with self.writing() as db:
-            (free,) = db.execute(
-                "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size"
+    def sizes(self) -> tuple[int, int]:
+        """Bytes of the file once the log is moved, and how many of them are free. Raises CannotStore."""
+        with self.reading() as db:
+            used, free, page = db.execute(
+                "SELECT page_count, freelist_count, page_size"
+                " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
             ).fetchone()
-        return int(free) >= size
+        return used * page, free * page
 
     def _roll_back(self, db: sqlite3.Connection) -> None:
         try:

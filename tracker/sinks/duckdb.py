@@ -21,6 +21,7 @@ from tracker.sinks.duckdb_room import Room
 from tracker.sinks.duckdb_store import Questions, ended, open_read_only
 from tracker.sinks.duckdb_writer import Writer
 from tracker.sinks.registry import SinkSettings
+from tracker.tuning import stay_in_background
 
 __all__ = ["DuckDbSettings", "DuckDbSink", "from_settings", "open_read_only"]
 
@@ -69,7 +70,7 @@ class DuckDbSink:
                 log.info("duckdb opened", extra={"fields": {"sink": self.name}})
 
     async def _open(self) -> _Opened:
-        thread = ThreadPoolExecutor(1, thread_name_prefix="duckdb-writer")
+        thread = ThreadPoolExecutor(1, "duckdb-writer", initializer=stay_in_background)
         job = thread.submit(_open, replace(self._settings, memory_mb=self._memory_mb))
         try:
             root = await asyncio.wrap_future(job)

@@ -119,6 +119,7 @@ def test_on_a_full_disk_delivery_goes_on_and_makes_room(small_disk: Path) -> Non
             accepted.append(str(number))
             number += 1
     assert 5 < number < 1000
+    assert spool.state().failure == "disk full"
     check(spool)
     delivered = []
     while sealed := spool.seal("a", "events", 3, 10_000_000, NOW):
@@ -128,6 +129,7 @@ def test_on_a_full_disk_delivery_goes_on_and_makes_room(small_disk: Path) -> Non
             pass
     assert delivered == accepted
     spool.commit([entry("after")], NOW)
+    assert spool.state().failure == ""
     check(spool)
     spool.close()
 

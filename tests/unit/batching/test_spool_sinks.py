@@ -159,3 +159,16 @@ def test_with_no_sink_configured_rows_are_kept_for_those_there_were(tmp_path: Pa
     _tidy(spool)
     assert deliver_all(spool, "a") == ["1"]
     spool.close()
+
+
+def test_a_sink_that_left_twice_with_nothing_between_steps_over_both_gaps(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path, "a", "b")
+    spool.commit([entry("kept")], NOW)
+    for missed in ("one", "two", "three"):
+        spool.attach_sinks(["a"])
+        spool.commit([entry(missed)], NOW)
+        spool.attach_sinks(["a", "b"])
+    spool.commit([entry("new")], NOW)
+    assert deliver_all(spool, "b") == ["kept", "new"]
+    check(spool)
+    spool.close()
