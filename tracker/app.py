@@ -41,7 +41,6 @@ BATCHES_IN_MEMORY = 8
 """One batch may take this part of Spool.MaxMemoryBytes."""
 
 
-
 class Collector:
     """Every part of one running server. Make it by `start`, on the event loop that serves."""
 
@@ -74,11 +73,12 @@ class Collector:
 
     async def _start(self) -> None:
         await self.batcher.call(self.spool.attach_sinks, list(self.sinks))
-        await self.control.start()
         await self._open_critical()
         for delivery in self.deliveries:
             self.batcher.on_arrival(delivery.notice)
             await delivery.start()
+        await asyncio.sleep(0)  # the stores are being opened from here on, and questions wait for them
+        await self.control.start()
         app = make_app(
             web_settings(self.config), self.pipeline, self.health, self.metrics, self.scrape, clock.now
         )
@@ -96,8 +96,8 @@ class Collector:
         await self.pipeline.close()
         grace = self.config.shutdown.grace_seconds
         await asyncio.gather(*(delivery.drain(grace) for delivery in self.deliveries))
-        await asyncio.gather(*(delivery.stop() for delivery in self.deliveries))
         await self.control.stop()
+        await asyncio.gather(*(delivery.stop() for delivery in self.deliveries))
         await self.batcher.close()
 
     def _delivery(self, service: Service) -> Delivery:

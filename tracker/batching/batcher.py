@@ -31,6 +31,8 @@ T = TypeVar("T")
 TOO_MUCH_WAITING = "too much waiting for the disk"
 CLOSING = "closing"
 SPOOL_BUG = "spool failed"
+GATHER_SECONDS = 0.003
+"""The longest that entries wait for others to join them."""
 GROUP_BYTES = 8 * 1024 * 1024
 _ENTRY_OVERHEAD_BYTES = 256
 
@@ -85,9 +87,23 @@ class Batcher:
         self._bytes += size
         self._waiters.append(_Waiter(future, entries, size))
         if not self._is_committing and not self._is_scheduled:
-            self._is_scheduled = True
-            self._loop.call_soon(self._start)  # what the same turn of the loop brings still joins
+            self._gather()
         return await future
+
+    def _gather(self) -> None:
+        """Start a commit once a turn of the loop brought no more entries, or after the longest delay.
+
+        While requests keep coming, a larger group costs less than an earlier one gains: the thread that
+        commits takes turns with the loop.
+        """
+        self._is_scheduled = True
+        self._loop.call_soon(self._start_when_calm, len(self._waiters), self._loop.time() + GATHER_SECONDS)
+
+    def _start_when_calm(self, seen: int, until: float) -> None:
+        if len(self._waiters) > seen and self._loop.time() < until:
+            self._loop.call_soon(self._start_when_calm, len(self._waiters), until)
+        else:
+            self._start()
 
     def _start(self) -> None:
         self._is_scheduled = False
@@ -117,7 +133,8 @@ class Batcher:
     def _committed(self, group: list[_Waiter], outcome: Outcome[tuple[Stored, float]]) -> None:
         self._is_committing = False
         self._bytes -= sum([waiter.size for waiter in group])
-        self._start()
+        if self._waiters and not self._is_scheduled:
+            self._gather()
         if outcome.value is None:
             self._refuse(group, outcome.error)
         else:

@@ -116,10 +116,12 @@ class DuckDbSink:
             raise SinkUnavailable(f"{self.name} did not answer within {CHECK_SECONDS:g} seconds") from error
 
     async def query(self, sql: str, *, max_rows: int, timeout_seconds: float) -> Answer:
-        """As `Store.query`."""
-        if self._opened is None:
+        """As `Store.query`. While the file is being opened, a question waits for that."""
+        async with self._changing:
+            opened = self._opened
+        if opened is None:
             raise QueryError(f"{self.name} is not open")
-        return await self._opened.questions.ask(sql, max_rows, timeout_seconds)
+        return await opened.questions.ask(sql, max_rows, timeout_seconds)
 
     async def close(self) -> None:
         """Wait for the write under way, up to the bound, then interrupt it; checkpoint, close the file."""

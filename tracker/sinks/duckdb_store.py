@@ -19,6 +19,7 @@ from tracker.sinks.duckdb_file import CATALOG, open_to_read
 from tracker.sinks.duckdb_questions import checked
 from tracker.sinks.duckdb_room import Room
 from tracker.sinks.duckdb_values import converters
+from tracker.tuning import stay_in_background
 
 THREADS = 2
 """Questions answered at once; further ones wait, within their own time."""
@@ -34,7 +35,7 @@ class Questions:
     def __init__(self, connection: duckdb.DuckDBPyConnection, room: Room) -> None:
         self._connection = connection
         self._room = room
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="duckdb-question")
+        self._threads = ThreadPoolExecutor(THREADS, "duckdb-question", initializer=stay_in_background)
         self._asked: dict[Future[Answer], duckdb.DuckDBPyConnection] = {}
 
     async def ask(self, sql: str, max_rows: int, timeout_seconds: float) -> Answer:
