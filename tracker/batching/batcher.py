@@ -31,8 +31,9 @@ T = TypeVar("T")
 TOO_MUCH_WAITING = "too much waiting for the disk"
 CLOSING = "closing"
 SPOOL_BUG = "spool failed"
-GATHER_SECONDS = 0.003
-"""The longest that entries wait for others to join them."""
+SPACING_SECONDS = 0.002
+"""From the start of a commit to that of the next: each costs the loop and its thread about 0.4 ms of one core,
+however many entries share it."""
 GROUP_BYTES = 8 * 1024 * 1024
 _ENTRY_OVERHEAD_BYTES = 256
 
@@ -62,6 +63,7 @@ class Batcher:
         self._is_committing = False
         self._is_scheduled = False
         self._is_closing = False
+        self._last_start = 0.0
         self._rest: asyncio.Future[None] | None = None
         self._end: asyncio.Task[None] | None = None
         self._arrivals: list[Arrival] = []
@@ -91,25 +93,21 @@ class Batcher:
         return await future
 
     def _gather(self) -> None:
-        """Start a commit once a turn of the loop brought no more entries, or after the longest delay.
-
-        While requests keep coming, a larger group costs less than an earlier one gains: the thread that
-        commits takes turns with the loop.
-        """
+        """Have the next commit start: now, with what this turn of the loop still brings, or a moment after
+        the one before, so that under load a commit is shared by many."""
         self._is_scheduled = True
-        self._loop.call_soon(self._start_when_calm, len(self._waiters), self._loop.time() + GATHER_SECONDS)
-
-    def _start_when_calm(self, seen: int, until: float) -> None:
-        if len(self._waiters) > seen and self._loop.time() < until:
-            self._loop.call_soon(self._start_when_calm, len(self._waiters), until)
+        wait = self._last_start + SPACING_SECONDS - self._loop.time()
+        if wait > 0:
+            self._loop.call_later(wait, self._start)
         else:
-            self._start()
+            self._loop.call_soon(self._start)
 
     def _start(self) -> None:
         self._is_scheduled = False
         if self._is_committing or not self._waiters:
             return
         self._is_committing = True
+        self._last_start = self._loop.time()
         group = self._next_group()
         entries = [entry for waiter in group for entry in waiter.entries]
         self._writer.post(partial(self._commit, entries), partial(self._committed, group))
