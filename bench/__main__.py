@@ -89,7 +89,7 @@ def batches(plan: Plan) -> None:
 
 
 def latency(plan: Plan) -> None:
-    """p99 at half of the maximal load, sent by the clock; the bare handler takes the same load for comparison."""
+    """p99 at half of the maximal load, sent by the clock; the bare handler takes the same load beside it."""
     ours: list[Outcome] = []
     theirs: list[Outcome] = []
     with bare(plan.folder) as yardstick, tracker(plan.folder / "e", "power-loss") as (port, _):

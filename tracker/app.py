@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 
 EXIT_OK, EXIT_FAILED, EXIT_CONFIG = 0, 1, 78
 WRITE_TIMEOUT_SECONDS = 60.0
+LAST_SECONDS = 3.0
+"""How long the process may take to end once everything has stopped."""
 BATCHES_IN_MEMORY = 8
 """One batch may take this part of Spool.MaxMemoryBytes."""
 
@@ -143,6 +146,7 @@ def _listen(config: Config) -> Listen:
 
 def run(config: Config, warnings: Sequence[str]) -> int:
     """Serve until a signal says stop; returns the exit code."""
+    os.umask(0o077)  # what visitors did is nobody else's on this machine
     logs.configure(config.log.level, config.log.format)
     for warning in warnings:
         log.warning("configuration", extra={"fields": {"warning": warning}})
@@ -168,7 +172,15 @@ async def _serve(config: Config) -> int:
     log.info("stopping")
     await collector.stop()
     log.info("stopped")
+    _end_in_any_case()
     return EXIT_OK
+
+
+def _end_in_any_case() -> None:
+    """Everything is on disk; a driver's thread that never comes back must not keep the process alive."""
+    watchdog = threading.Timer(LAST_SECONDS, os._exit, (EXIT_OK,))
+    watchdog.daemon = True
+    watchdog.start()
 
 
 def _greet(collector: Collector) -> None:

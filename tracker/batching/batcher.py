@@ -32,7 +32,7 @@ TOO_MUCH_WAITING = "too much waiting for the disk"
 CLOSING = "closing"
 SPOOL_BUG = "spool failed"
 SPACING_SECONDS = 0.002
-"""From the start of a commit to that of the next: each costs the loop and its thread about 0.4 ms of one core,
+"""From the start of a commit to that of the next: each costs about 0.4 ms of a core,
 however many entries share it."""
 GROUP_BYTES = 8 * 1024 * 1024
 _ENTRY_OVERHEAD_BYTES = 256
