@@ -87,7 +87,11 @@ class Collector:
         )
         listen = _listen(self.config)
         self.serving = await serve(
-            app, listen.host or "", listen.port, shutdown_seconds=self.config.shutdown.grace_seconds
+            app,
+            listen.host or "",
+            listen.port,
+            shutdown_seconds=self.config.shutdown.grace_seconds,
+            idle_seconds=self.config.idle_timeout_seconds,
         )
 
     async def stop(self) -> None:

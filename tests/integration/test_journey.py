@@ -156,3 +156,13 @@ def test_broken_http_is_answered_4xx_and_the_server_lives(tmp_path: Path, raw: b
         assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4", b"HTTP/1.1 200")), answer[:100]
         assert server.get("/livez")[0] == 200
         assert "Traceback" not in server.log
+
+
+def test_a_connection_without_a_request_is_closed_after_the_configured_time(tmp_path: Path) -> None:
+    with (
+        running(tmp_path, IdleTimeoutSeconds=0.3) as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection,
+    ):
+        connection.sendall(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        assert connection.recv(65536) == b""

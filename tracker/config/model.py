@@ -54,13 +54,13 @@ class Config(Section):
         "TrustedProxies", ["127.0.0.0/8", "::1/128"], "networks whose forwarding headers are believed"
     )
     workers: Annotated[int, whole(1, 1024)] = key("Workers", 1, "processes that share the port")
-    read_timeout_seconds: Duration = key("ReadTimeoutSeconds", 20, "time to read a request")
+    read_timeout_seconds: Duration = key("ReadTimeoutSeconds", 20, "time to read a body")
     read_header_timeout_seconds: Duration = key(
         "ReadHeaderTimeoutSeconds", 20, "time to read a request's headers"
     )
     write_timeout_seconds: Duration = key("WriteTimeoutSeconds", 20, "time to write an answer")
     idle_timeout_seconds: Duration = key(
-        "IdleTimeoutSeconds", 20, "time a connection may stay open between requests"
+        "IdleTimeoutSeconds", 75, "time a connection may stay open between requests"
     )
     max_header_bytes: Size = key("MaxHeaderBytes", 2**20, "largest header")
 

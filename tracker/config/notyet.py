@@ -24,8 +24,7 @@ NOT_YET: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("UseLocalTLS", "TLSCert", "TLSKey", "ProxyPort", "ProxyPortTLS"), _TLS),
         **dict.fromkeys(("ProxyPortRedirect", "IgnoreInsecureTLS", "LetsEncryptDomains"), _TLS),
-        **dict.fromkeys(("ReadTimeoutSeconds", "ReadHeaderTimeoutSeconds", "WriteTimeoutSeconds"), _BOUNDS),
-        **dict.fromkeys(("IdleTimeoutSeconds", "MaxHeaderBytes"), _BOUNDS),
+        **dict.fromkeys(("ReadHeaderTimeoutSeconds", "WriteTimeoutSeconds", "MaxHeaderBytes"), _BOUNDS),
         "Workers": "several processes will share the port",
         "AccountHashMixer": "the account of an event will be checked",
         "Consume": "queues will be read",

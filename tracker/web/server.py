@@ -11,7 +11,6 @@ from tracker.web.front import Web, make_app
 
 __all__ = ["Serving", "Web", "make_app", "serve"]
 
-KEEP_ALIVE_SECONDS = 75.0
 LINGER_SECONDS = 2.0
 """How long the rest of a body is read and thrown away after its answer, so that the answer is not lost."""
 BACKLOG = 1024
@@ -56,15 +55,24 @@ class Serving:
 
 
 async def serve(
-    app: Web, host: str, port: int, *, shutdown_seconds: float = 5.0, reuse_port: bool = False
+    app: Web,
+    host: str,
+    port: int,
+    *,
+    shutdown_seconds: float = 5.0,
+    idle_seconds: float = 75.0,
+    reuse_port: bool = False,
 ) -> Serving:
-    """Listen on `host` ('' is every interface) and `port` (0 is any free one). Raises OSError."""
+    """Listen on `host` ('' is every interface) and `port` (0 is any free one). Raises OSError.
+
+    A connection without a request is closed after `idle_seconds`.
+    """
     server = web.Server(
         app.handle,
         access_log=None,
         logger=_logger(app.metrics),
         auto_decompress=False,
-        keepalive_timeout=KEEP_ALIVE_SECONDS,
+        keepalive_timeout=idle_seconds,
         lingering_time=LINGER_SECONDS,
     )
     runner = web.ServerRunner(server, shutdown_timeout=shutdown_seconds)
