@@ -25,9 +25,7 @@ def test_an_event_is_a_row_within_three_seconds(tmp_path: Path) -> None:
             "params": {"Price": 1.50, "on": "2026-01-02"},
         }
         assert server.post("/tr/v1/tr/", sent) == (200, b"")
-        answered = time.monotonic()
         rows = server.rows_when("SELECT vid, ename, url, params, is_client FROM events", 1, seconds=3)
-        assert time.monotonic() - answered < 5  # the command's own start included
     assert rows == [
         {
             "vid": VISITOR,
