@@ -1,4 +1,4 @@
-"""How long the steps take: microseconds to turn one typical hit into its encoded rows.
+"""How long the steps take: microseconds to turn a hit of the load into its encoded rows.
 
 `python -m bench.steps` prints the best and the median of several rounds; compare on a quiet machine.
 """
@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 import orjson
 from prometheus_client import CollectorRegistry
 
+from bench.payloads import event
 from tracker.events import Entry, Envelope, Hit
 from tracker.metrics import Metrics
 from tracker.pipeline import Pipeline, PipelineSettings
-from tracker.steps.ids import new_id
 from tracker.steps.json_input import loads
+from tracker.tuning import tune
 
 ROUNDS = 200
 EVENTS = 100  # a request's worth: kept until all of it is prepared, as the web does
@@ -26,26 +27,8 @@ class _Nowhere:
 
 
 def bodies() -> list[bytes]:
-    """Events of twelve keys, each with ids of its own."""
-    return [
-        orjson.dumps(
-            {
-                "vid": new_id(),
-                "sid": new_id(),
-                "ename": "page_view",
-                "etyp": "view",
-                "url": f"https://www.example.com/Shop/Item/{number}?campaign=spring",
-                "tz": "America/Los_Angeles",
-                "device": "Desktop",
-                "os": "macOS",
-                "w": 1440,
-                "h": 900,
-                "app": "shop",
-                "params": {"plan": "Pro", "step": 3, "price": 9.99},
-            }
-        )
-        for number in range(EVENTS)
-    ]
+    """The events of the load, each with ids of its own."""
+    return [orjson.dumps(event(number)) for number in range(EVENTS)]
 
 
 def envelope() -> Envelope:
@@ -74,21 +57,30 @@ def per_event(work: Callable[[], object]) -> list[float]:
 
 
 def main() -> None:
-    """Measure reading, preparing, and both."""
+    """Measure reading, preparing, and both, with the process set up as the server's."""
+    tune()
     pipeline = Pipeline(_Nowhere(), PipelineSettings(), Metrics(CollectorRegistry(), "bench"))
     pipeline._hosts.remember("www.example.com", time.time())  # steady state: its name is stored
     around, sent = envelope(), bodies()
     now = time.time()
     hits = [Hit(around, loads(body, 64), now) for body in sent]
-    measured = {
+
+    def dropped() -> None:
+        for hit in hits:
+            pipeline.prepare(hit)
+
+    measured: dict[str, Callable[[], object]] = {
         "orjson.loads": lambda: [orjson.loads(body) for body in sent],
         "json_input.loads": lambda: [loads(body, 64) for body in sent],
-        "prepare": lambda: [pipeline.prepare(hit) for hit in hits],
+        "prepare, dropped": dropped,
+        "prepare, kept": lambda: [pipeline.prepare(hit) for hit in hits],
+        "loads and prepare": lambda: [
+            pipeline.prepare(Hit(around, values, now)) for values in [loads(body, 64) for body in sent]
+        ],
     }
     for name, work in measured.items():
         rounds = per_event(work)
         print(f"{name:18} best {min(rounds):6.2f} µs   median {statistics.median(rounds):6.2f} µs per event")
-    print(pipeline.prepare(hits[0]).entry.rows[0].line.decode())
 
 
 if __name__ == "__main__":
