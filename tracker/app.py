@@ -5,7 +5,6 @@ import logging
 import os
 import random
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from functools import partial
@@ -36,7 +35,7 @@ from tracker.web.server import Serving, make_app, serve
 
 log = logging.getLogger(__name__)
 
-EXIT_OK, EXIT_FAILED, EXIT_CONFIG = 0, 1, 78
+EXIT_OK, EXIT_FAILED = 0, 1
 WRITE_TIMEOUT_SECONDS = 60.0
 LAST_SECONDS = 3.0
 """How long the process may take to end once everything has stopped."""
@@ -149,7 +148,7 @@ def _listen(config: Config) -> Listen:
 
 
 def run(config: Config, warnings: Sequence[str]) -> int:
-    """Serve until a signal says stop; returns the exit code."""
+    """Serve until a signal says stop; returns the exit code. Raises TrackerError when the start fails."""
     os.umask(0o077)  # what visitors did is nobody else's on this machine
     logs.configure(config.log.level, config.log.format)
     for warning in warnings:
@@ -157,12 +156,8 @@ def run(config: Config, warnings: Sequence[str]) -> int:
     tune()
     try:
         return uvloop.run(_serve(config))
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return EXIT_CONFIG
-    except (TrackerError, OSError) as error:
-        print(f"the start failed: {error}", file=sys.stderr)
-        return EXIT_FAILED
+    except OSError as error:
+        raise TrackerError(f"the start failed: {error}") from error
 
 
 async def _serve(config: Config) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from tracker.errors import ConfigError, TrackerError
 
-DONE, FAILED, USAGE, BAD_CONFIG, INTERRUPTED = 0, 1, 2, 78, 130
+FAILED, BAD_CONFIG, INTERRUPTED = 1, 78, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:

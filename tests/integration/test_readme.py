@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import ROOT, free_port
+from bench.processes import free_port
+from tests.support.server import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COPIED = (

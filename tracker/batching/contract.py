@@ -17,8 +17,6 @@ class Waiting:
     """Unix seconds at which the oldest waiting row was accepted."""
     rows_per_second: float = 0.0
     """Arrival rate of the last seconds."""
-    write_seconds: float = 0.0
-    """Recent write latency of this table in this sink, 0 before the first write."""
 
 
 @dataclass(frozen=True, slots=True)

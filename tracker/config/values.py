@@ -124,12 +124,6 @@ def _text(value: str, _: Path) -> str:
     return value
 
 
-def _word(value: str, folder: Path) -> str:
-    if not _text(value, folder).strip():
-        raise Unfit
-    return value.strip()
-
-
 def _texts(value: list[Any], folder: Path) -> tuple[str, ...]:
     if not all(type(item) is str for item in value):
         raise Unfit
@@ -253,7 +247,6 @@ NUMBER = Kind("a number above 0", (int, float), _positive_number, _number)
 SCALAR = Kind("text, a number, true or false", (str, int, float, bool), _scalar)
 
 Text = Annotated[str, Kind("text", (str,), _text)]
-Word = Annotated[str, Kind("text that is not empty", (str,), _word)]
 Texts = Annotated[tuple[str, ...], Kind("a list of text", (list,), _texts, list)]
 HostNames = Annotated[
     tuple[str, ...], Kind("a list of host names without scheme or path", (list,), _host_names, list)
