@@ -8,7 +8,7 @@ CODE := tracker tests bench docs
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev test lint format bench docs lock clean
+.PHONY: help run install install-dev test test-long reliability lint format bench docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,12 @@ install-dev: $(VENV)/.installed-dev ## the same, with what tests and lint need
 
 test: install-dev ## the everyday tests (under five minutes)
 	$(BIN)/python -m pytest
+
+test-long: install-dev ## what takes longer: a hundred kills, mutation checks, attacks, power cuts (under 20 minutes)
+	$(BIN)/python -m pytest -m long -rP
+
+reliability: install-dev ## 1,000 kills, 1,000,000 acknowledged events (most of an hour; RELIABILITY="--kills 50 --seed 7")
+	$(BIN)/python -m tests.reliability $(RELIABILITY)
 
 lint: install-dev ## format, lint and strict types
 	$(BIN)/ruff format --check $(CODE)

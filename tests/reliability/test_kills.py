@@ -1,55 +1,29 @@
-"""kill -9 in the middle of load, again and again: every acknowledged event is stored exactly once."""
+"""kill -9 under load, at random moments and at every named point of a batch's life."""
 
 import random
-import threading
-import time
-import uuid
 from pathlib import Path
 
-from tests.support.server import Server, running
+import pytest
 
-KILLS = 4
-CLIENTS = 4
-
-
-def _load(server: Server, acknowledged: set[str], sent: set[str], stop: threading.Event) -> None:
-    while not stop.is_set():
-        eids = [str(uuid.uuid4()) for _ in range(random.choice((1, 1, 20)))]
-        sent.update(eids)
-        try:
-            status, _ = server.post("/tr/v1/tr/", [{"eid": eid, "ename": "load"} for eid in eids])
-        except OSError:
-            time.sleep(0.01)
-            continue
-        if status == 200:
-            acknowledged.update(eids)
+from tests.reliability.campaign import RANDOM, RECOVERY, Campaign
+from tests.support.sabotage import CRASH_POINTS
 
 
-def test_kills_in_the_middle_of_load_lose_and_double_nothing(tmp_path: Path) -> None:
-    acknowledged = [set[str]() for _ in range(CLIENTS)]
-    sent = [set[str]() for _ in range(CLIENTS)]
-    stop = threading.Event()
-    batching = {"events": {"Strategy": "hybrid", "MaxBatchTime": "0.05s"}}
-    with running(tmp_path, Batching=batching) as server:
-        clients = [
-            threading.Thread(target=_load, args=(server, acknowledged[n], sent[n], stop))
-            for n in range(CLIENTS)
-        ]
-        for client in clients:
-            client.start()
-        try:
-            for _ in range(KILLS):
-                time.sleep(random.uniform(0.3, 1.2))
-                server.kill()
-                server.start_again()
-        finally:
-            stop.set()
-            for client in clients:
-                client.join()
-        assert server.stop() == 0
-        stored = [row["eid"] for row in server.rows("SELECT eid FROM events")]
-    obligations = set[str]().union(*acknowledged)
-    assert len(obligations) > 100, "the load never got through, so nothing was shown"
-    assert obligations - set(stored) == set(), "acknowledged and lost"
-    assert len(stored) == len(set(stored)), "stored twice"
-    assert set(stored) <= set[str]().union(*sent), "stored and never sent"
+def test_kills_at_random_moments_and_at_points_lose_and_double_nothing(tmp_path: Path) -> None:
+    points = (RANDOM, "written-not-acknowledged", "halved", "recovery-resent", RANDOM)
+    report = Campaign(tmp_path, random.getrandbits(32), load_seconds=0.3).run(5, points)
+    assert report.verdict.is_clean, report
+    assert report.verdict.acknowledged > 500, f"the load never got through, so nothing was shown: {report}"
+    assert report.questions > 10, report
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_campaign_of_a_hundred_kills_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    report = Campaign(tmp_path, random.getrandbits(32)).run(100)
+    print(report)
+    assert report.verdict.is_clean, report
+    assert report.kills.total() >= 100
+    assert all(report.kills[point] >= 1 for point in (RANDOM, *CRASH_POINTS)), report
+    assert all(report.kills[point] >= 2 for point in RECOVERY), report
+    assert report.verdict.acknowledged > 20_000, report

@@ -10,11 +10,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.processes import free_port
+from tests.support.sabotage import CRASHES, FILE, MISBEHAVED
 
 START_SECONDS = 30
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,60 @@ class Server:
 
     config: Path
     port: int
-    process: "subprocess.Popen[bytes]"
+    environ: Mapping[str, str] = field(default_factory=dict)
+    module: str = "tracker"
+    process: "subprocess.Popen[bytes]" = field(init=False)
+
+    def start(self) -> None:
+        """Start and wait until it listens. Raises AssertionError, with its log, when it ends instead."""
+        self.launch()
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if self.is_alive():
+                return
+            time.sleep(0.02)
+        self.kill()
+        raise AssertionError(self.log)
+
+    def launch(self, *arguments: str) -> None:
+        """Start, with more arguments than the configuration, without waiting for anything."""
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", self.module, str(self.config), *arguments],
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                env={**os.environ, FILE: str(self.folder / "faults.json"), **self.environ},
+            )
+
+    def is_alive(self) -> bool:
+        """Whether it answers."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/livez", timeout=1):  # noqa: S310 (loopback)
+                return True
+        except OSError:
+            return False
+
+    def sabotage(self, **faults: Any) -> None:
+        """What goes wrong from now on, instead of what did so far; see `tests.support.sabotage`."""
+        new = self.folder / "faults.json.new"
+        new.write_text(json.dumps(faults), encoding="utf-8")
+        new.replace(self.folder / "faults.json")
+
+    @property
+    def crashes(self) -> list[str]:
+        """The crash points at which it ended so far, in order."""
+        return _lines(self.folder / CRASHES)
+
+    @property
+    def misbehaved(self) -> list[str]:
+        """`sink table behaviour` for each time a sink did something wrong."""
+        return _lines(self.folder / MISBEHAVED)
+
+    @property
+    def folder(self) -> Path:
+        """Where its configuration and data lie."""
+        return self.config.parent
 
     @property
     def url(self) -> str:
@@ -48,7 +102,7 @@ class Server:
     @property
     def log(self) -> str:
         """Everything it printed so far, over all its starts."""
-        return (self.config.parent / "server.log").read_text(encoding="utf-8")
+        return (self.folder / "server.log").read_text(encoding="utf-8")
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
         """Status and body of a GET."""
@@ -72,7 +126,7 @@ class Server:
         """Run `python -m tracker …` beside it, with its configuration."""
         command = [sys.executable, "-m", "tracker", *arguments]
         return subprocess.run(
-            command, input=stdin, capture_output=True, text=True, cwd=self.config.parent, check=False
+            command, input=stdin, capture_output=True, text=True, cwd=self.folder, check=False
         )
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
@@ -101,35 +155,30 @@ class Server:
 
     def start_again(self) -> None:
         """Start once more with the same configuration and data."""
-        self.process = _start(self.config, self.port, {})
+        self.start()
 
 
-def _start(config: Path, port: int, environ: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    with (config.parent / "server.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tracker", str(config)],
-            stdout=log,
-            stderr=log,
-            env={**os.environ, **environ},
-        )
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=1):
-                return process
-        except OSError:
-            time.sleep(0.02)
-    process.kill()
-    process.wait()
-    raise AssertionError((config.parent / "server.log").read_text(encoding="utf-8"))
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
 @contextmanager
-def running(folder: Path, environ: Mapping[str, str] | None = None, **sections: Any) -> Iterator[Server]:
-    """A server with the shipped configuration, changed by `sections`; killed at the end if it still runs."""
+def running(
+    folder: Path,
+    environ: Mapping[str, str] | None = None,
+    faults: Mapping[str, Any] | None = None,
+    **sections: Any,
+) -> Iterator[Server]:
+    """A server with the shipped configuration, changed by `sections`; killed at the end if it still runs.
+
+    With `faults`, also empty ones, it can be sabotaged; without, it is plain `python -m tracker`.
+    """
     port = free_port()
     config = write_config(folder, port, **sections)
-    server = Server(config, port, _start(config, port, environ or {}))
+    module = "tracker" if faults is None else "tests.support.sabotage"
+    server = Server(config, port, environ or {}, module)
+    server.sabotage(**(faults or {}))
+    server.start()
     try:
         yield server
     finally:
