@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import drain
+from bench import drain, pace
 from bench.load import Outcome
 from bench.payloads import BATCH
 from bench.processes import bare, load, resident_bytes, tracker
@@ -144,11 +144,25 @@ def draining(plan: Plan) -> None:
     report("  ratio to the direct insert", spread(ratios), ">= 0.5, goal 0.7")
 
 
+def beside_the_sick(plan: Plan) -> None:
+    """Two healthy sinks beside one that misbehaves, in ratio to the two alone in the same round."""
+    seen = pace.measure(plan.folder / "pace", min(plan.drain_rows, 60_000), max(2, plan.rounds // 2))
+    alone = seen.pop("none")
+    report("two healthy sinks alone, rows/s", spread([rate for rate, _ in alone], ",.0f"), "")
+    for name, rates in seen.items():
+        pairs = list(zip(rates, alone, strict=True))
+        report(
+            f"  ratio beside one that {name}", spread([ours[0] / its[0] for ours, its in pairs]), ">= 0.95"
+        )
+        report("    the same by processor time", spread([ours[1] / its[1] for ours, its in pairs]), "")
+
+
 PARTS: dict[str, Callable[[Plan], None]] = {
     "single": single,
     "batch": batches,
     "latency": latency,
     "drain": draining,
+    "pace": beside_the_sick,
     "memory": memory,
 }
 

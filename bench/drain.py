@@ -51,7 +51,8 @@ class _Collected:
         return 0
 
 
-def _entries(rows: int) -> list[Entry]:
+def made_entries(rows: int) -> list[Entry]:
+    """What so many server events become."""
     pipeline = Pipeline(_Collected(), PipelineSettings(), Metrics(CollectorRegistry(), "bench"))
     envelope = Envelope(
         route="str", is_client=False, host="example.com", ip="", user_agent="bench", language="de-DE",
@@ -124,7 +125,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("rows", type=int)
     chosen = parser.parse_args()
-    entries = _entries(chosen.rows)
+    entries = made_entries(chosen.rows)
     source = chosen.folder / "rows.ndjson"
     with source.open("wb") as file:
         file.writelines(_lines(entries))

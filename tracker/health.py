@@ -1,13 +1,17 @@
-"""How the collector is, for `/readyz`, `/health` and `/sink-health`: reads snapshots, touches no store."""
+"""How the collector is, for `/readyz`, `/health` and `/sink-health`: reads snapshots, touches no store.
+
+What a store said in its own words (paths, hosts, versions) is for operators; whoever else asks is told which
+sink or table is in trouble and of what kind.
+"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from tracker import __version__
 from tracker.batching.batcher import Batcher
 from tracker.batching.delivery import Delivery
-from tracker.batching.snapshot import DeliverySnapshot
+from tracker.batching.snapshot import DeliverySnapshot, TableSnapshot
 
 
 class CollectorHealth:
@@ -20,12 +24,17 @@ class CollectorHealth:
         self._started_at = clock()
         self.is_stopping = False
 
-    def ready(self) -> tuple[bool, dict[str, Any]]:
-        """False only while nothing can be accepted; stores that are away or hold are named in any case."""
+    def ready(self, with_details: bool = False) -> tuple[bool, dict[str, Any]]:
+        """False only while nothing can be accepted; stores that are away or hold are named in any case.
+
+        With details, in the words of the stores.
+        """
         reasons = self._reasons()
         body: dict[str, Any] = {"ready": not reasons, "reasons": reasons}
         ailing = {
-            snapshot.sink: troubles for snapshot in self._snapshots() if (troubles := _troubles(snapshot))
+            snapshot.sink: troubles
+            for snapshot in self._snapshots()
+            if (troubles := _troubles(snapshot if with_details else _discreet(snapshot)))
         }
         return not reasons, {**body, "sinks": ailing}
 
@@ -39,10 +48,14 @@ class CollectorHealth:
             "sinks": {snapshot.sink: _word(snapshot) for snapshot in self._snapshots()},
         }
 
-    def sinks(self) -> dict[str, Any]:
-        """Each sink's delivery, table by table."""
+    def sinks(self, with_details: bool = False) -> dict[str, Any]:
+        """Each sink's delivery, table by table; with details, `last_error` is in the words of the stores."""
         return {
-            snapshot.sink: {"status": _word(snapshot), **asdict(snapshot)} for snapshot in self._snapshots()
+            snapshot.sink: {
+                "status": _word(snapshot),
+                **asdict(snapshot if with_details else _discreet(snapshot)),
+            }
+            for snapshot in self._snapshots()
         }
 
     def _snapshots(self) -> list[DeliverySnapshot]:
@@ -58,16 +71,29 @@ class CollectorHealth:
         return reasons
 
 
+def _discreet(snapshot: DeliverySnapshot) -> DeliverySnapshot:
+    tables = tuple(replace(table, last_error=table.trouble) for table in snapshot.tables)
+    return replace(snapshot, last_error=snapshot.trouble, tables=tables)
+
+
 def _troubles(snapshot: DeliverySnapshot) -> list[str]:
     troubles = [f"{table.table} holds: {table.held}" for table in snapshot.tables if table.held]
     if snapshot.breaker != "closed":
-        troubles.append(f"breaker {snapshot.breaker}: {snapshot.last_error}")
-    elif snapshot.last_error:
-        troubles.append(snapshot.last_error)
-    return troubles
+        return [*troubles, f"breaker {snapshot.breaker}: {snapshot.last_error}"]
+    if snapshot.last_error:
+        return [*troubles, snapshot.last_error]
+    return troubles + [
+        f"{table.table}: {table.last_error}" for table in snapshot.tables if _is_failing(table)
+    ]
+
+
+def _is_failing(table: TableSnapshot) -> bool:
+    return table.trouble is not None and table.held is None
 
 
 def _word(snapshot: DeliverySnapshot) -> str:
-    if not _troubles(snapshot):
-        return "ok"
-    return "holding" if snapshot.breaker == "closed" and not snapshot.last_error else "unavailable"
+    if snapshot.breaker != "closed" or snapshot.last_error:
+        return "unavailable"
+    if any(table.held for table in snapshot.tables):
+        return "holding"
+    return "degraded" if any(map(_is_failing, snapshot.tables)) else "ok"

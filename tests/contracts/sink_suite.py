@@ -1,6 +1,6 @@
-"""What every sink must do, whatever stands behind it.
+"""What every sink must do, whatever stands behind it, and what a store of tables must do beside that.
 
-A sink's test subclasses `SinkSuite` and says how to make it.
+A sink's test subclasses `SinkSuite`, or `TableSuite` when it keeps typed tables, and says how to make it.
 """
 
 import asyncio
@@ -104,12 +104,23 @@ class SinkSuite:
         await asyncio.gather(*(sink.write(one) for one in batches))
         assert len(await self.rows_of(sink, "events")) == sink.parallel
 
-    async def test_columns_left_out_are_at_their_default(self, sink: Sink) -> None:
-        await sink.write(batch([event()]))
-        (row,) = await self.rows_of(sink, "events")
-        assert row["vid"] == "00000000-0000-0000-0000-000000000000"
-        assert (row["ename"], row["duration"], row["lat"], row["is_client"]) == ("", 0, 0.0, False)
-        assert row["params"] == {}
+    async def test_a_new_id_is_a_new_batch_whatever_it_holds(self, sink: Sink) -> None:
+        await sink.write(batch([event(ename="first")]))
+        await sink.write(batch([event(ename="second")]))
+        assert {row["ename"] for row in await self.rows_of(sink, "events")} == {"first", "second"}
+
+    async def test_a_write_while_it_closes_takes_effect_or_is_unavailable_and_can_be_sent_again(
+        self, sink: Sink
+    ) -> None:
+        sent = batch([event(params={"n": number}) for number in range(2000)])
+        writing = asyncio.ensure_future(sink.write(sent))
+        await asyncio.sleep(0)
+        await sink.close()
+        (ending,) = await asyncio.gather(writing, return_exceptions=True)
+        assert ending is None or isinstance(ending, SinkUnavailable)
+        await sink.open()
+        await sink.write(replace(sent, is_repeat=True))
+        assert len(await self.rows_of(sink, "events")) == 2000
 
     async def test_values_come_back_as_they_were_sent(self, sink: Sink) -> None:
         params = {"a": [1, {"b": None}], "Ünï": "☃ \\ \" '", "zero": "a\0b", "deep": nested(60), "": 1.5}
@@ -118,6 +129,17 @@ class SinkSuite:
         assert row["ename"] == "x" * 1_000_000
         assert row["params"] == params
         assert (row["lat"], row["vp_w"]) == (-1.25, 2**53 + 1)
+
+
+class TableSuite(SinkSuite):
+    """For sinks that know the catalogue of tables: types, defaults, keys."""
+
+    async def test_columns_left_out_are_at_their_default(self, sink: Sink) -> None:
+        await sink.write(batch([event()]))
+        (row,) = await self.rows_of(sink, "events")
+        assert row["vid"] == "00000000-0000-0000-0000-000000000000"
+        assert (row["ename"], row["duration"], row["lat"], row["is_client"]) == ("", 0, 0.0, False)
+        assert row["params"] == {}
 
     async def test_bad_rows_are_named_exactly_and_nothing_is_written(self, sink: Sink) -> None:
         rows: list[Row | bytes] = [event() for _ in range(100)]

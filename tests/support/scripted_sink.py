@@ -1,9 +1,13 @@
-"""A sink that misbehaves as told and remembers what took effect, by batch id, like a store with a ledger."""
+"""A sink that misbehaves as told and remembers what took effect, by batch id, like a store with a ledger.
+
+Left alone it is a sink like any other and passes their suite.
+"""
 
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from tracker.errors import BatchRejected, RowsRejected, SinkUnavailable
 from tracker.events import Batch
@@ -11,9 +15,10 @@ from tracker.events import Batch
 
 @dataclass(frozen=True)
 class Take:
-    """The batch takes effect, after so many seconds."""
+    """The batch takes effect, after so many seconds and not before it is told."""
 
     after_seconds: float = 0.0
+    when: asyncio.Event | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,8 @@ class RejectBatch:
 class RejectPositions:
     """These positions are named whatever the batch holds, in it or not."""
 
-    positions: tuple[int, ...]
+    positions: tuple[Any, ...]
+    reason: Any = "bad"
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,35 @@ class Raise:
     error: BaseException
 
 
-Behaviour = Take | Hang | Refuse | HangAfterWriting | RejectRows | RejectBatch | RejectPositions | Raise
+@dataclass(frozen=True)
+class Return:
+    """An answer, which no sink should give; nothing is written."""
+
+    answer: object
+
+
+@dataclass(frozen=True)
+class Depends:
+    """Whatever the batch asks for."""
+
+    choose: "Callable[[Batch], Behaviour]"
+
+
+_NOW = asyncio.Event()
+_NOW.set()
+
+Behaviour = (
+    Take
+    | Hang
+    | Refuse
+    | HangAfterWriting
+    | RejectRows
+    | RejectBatch
+    | RejectPositions
+    | Raise
+    | Return
+    | Depends
+)
 
 
 @dataclass(frozen=True)
@@ -89,6 +123,7 @@ class ScriptedSink:
         self.writes: list[Write] = []
         self.effects: dict[str, Batch] = {}
         """What took effect: the first batch of each id."""
+        self.is_open = False
         self.opens = 0
         self.closes = 0
         self.under_way = 0
@@ -119,34 +154,43 @@ class ScriptedSink:
     async def open(self) -> None:
         self.opens += 1
         await self._behave(self.opening.popleft() if self.opening else Take(), None)
+        self.is_open = True
 
-    async def write(self, batch: Batch) -> None:
+    async def write(self, batch: Batch) -> Any:
+        self._need_to_be_open()
         self.writes.append(Write(batch, asyncio.get_running_loop().time()))
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         await self._tell()
         try:
-            await self._behave(self._behaviour(batch.table), batch)
+            return await self._behave(self._behaviour(batch.table), batch)
         finally:
             self.under_way -= 1
             await self._tell()
 
     async def check(self) -> None:
+        self._need_to_be_open()
         await self._behave(self.opening[0] if self.opening else Take(), None)
 
     async def close(self) -> None:
         self.closes += 1
+        self.is_open = False
         if self.closing_lets_go:
             self.let_go()
+
+    def _need_to_be_open(self) -> None:
+        if not self.is_open:
+            raise SinkUnavailable(f"{self.name} is not open")
 
     def _behaviour(self, table: str) -> Behaviour:
         queue = self.next[table]
         return queue.popleft() if queue else self.always.get(table, Take())
 
-    async def _behave(self, behaviour: Behaviour, batch: Batch | None) -> None:
+    async def _behave(self, behaviour: Behaviour, batch: Batch | None) -> object:
         match behaviour:
-            case Take(seconds):
+            case Take(seconds, when):
                 await asyncio.sleep(seconds)
+                await (when or _NOW).wait()
             case Hang(is_stubborn):
                 await self._hang(is_stubborn)
             case Refuse(reason, wish, is_connection):
@@ -158,11 +202,16 @@ class ScriptedSink:
                 raise RowsRejected(reasons)
             case RejectBatch(is_bad) if reasons := dict(_bad(batch, is_bad)):
                 raise BatchRejected("something is wrong")
-            case RejectPositions(positions):
-                raise RowsRejected(dict.fromkeys(positions, "bad"))
+            case RejectPositions(positions, reason):
+                raise RowsRejected(dict.fromkeys(positions, reason))
+            case Return(answer):
+                return answer
+            case Depends(choose) if batch is not None:
+                return await self._behave(choose(batch), batch)
             case Raise(error):
                 raise error
         self._take(batch)
+        return None
 
     def _take(self, batch: Batch | None) -> None:
         if batch is not None:

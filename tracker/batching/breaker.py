@@ -22,9 +22,9 @@ class BreakerSettings:
 
     failures: int = 5
     """Failures in a row that open it."""
-    open_seconds: float = 30.0
+    open_seconds: float = 1.0
     """How long it stays open the first time; doubles with each failed probe."""
-    longest_seconds: float = 120.0
+    longest_seconds: float = 30.0
     """The most it stays open before another probe."""
 
 

@@ -33,6 +33,26 @@ class Sealed:
     """Sequence numbers inside first..last that are no part of this batch (put aside by a parent)."""
     is_repeat: bool = False
     """It was sealed by an earlier process, so it may have been sent already."""
+    is_replay: bool = False
+    """Its rows were dead letters that a person sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What became of a batch that could not be loaded."""
+
+    left: Sealed | None
+    """The same batch with the rows that are left; None when none is, or when it cannot be told which are."""
+    lost: int
+    """Rows that are counted as lost; 0 when it cannot be told: then it waits for the next start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What a sink said of a table's last rows, in order."""
+
+    runs: tuple[tuple[int, int], ...] = ()
+    """So many rows taken, then so many rejected."""
 
 
 class Strategy(Protocol):
@@ -66,7 +86,10 @@ class BatchQueue(Protocol):
         """Cut the oldest waiting rows into a batch with a new id; None when nothing waits."""
 
     async def load(self, sealed: Sealed) -> Batch:
-        """The batch's bytes, the same at each call."""
+        """The batch's bytes, the same at each call. Raises SpoolDamaged when they are not what was stored."""
+
+    async def mend(self, sealed: Sealed) -> Mended:
+        """Leave out of a batch that `load` cannot load what is damaged of it, in one transaction."""
 
     async def finish(self, sealed: Sealed) -> None:
         """The sink has it: counted as delivered, and its rows go when no other sink needs them."""
@@ -77,3 +100,9 @@ class BatchQueue(Protocol):
 
     async def halve(self, sealed: Sealed) -> tuple[Sealed, Sealed]:
         """Replace a batch of at least two rows by two sealed children, in one transaction."""
+
+    async def verdicts(self, table: str) -> Verdicts:
+        """What is remembered of the sink's last verdicts on this table's rows, earlier processes included."""
+
+    async def forgive(self, table: str) -> None:
+        """Forget these verdicts: a person released the table."""

@@ -147,6 +147,7 @@ class Delivery:
             last_error=self._gate.last_error,
             last_success_at=max(successes, default=None),
             tables=tables,
+            trouble=self._gate.trouble,
         )
 
     def _add_lane(self, table: str, unfinished: Iterable[Sealed] = ()) -> None:

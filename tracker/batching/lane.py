@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from tracker.batching.adaptive import Observation
 from tracker.batching.contract import BatchQueue, Sealed
-from tracker.batching.gate import Gate, Sent
+from tracker.batching.cutting import SpoolDamaged
+from tracker.batching.gate import Gate, Sent, SinkBug
 from tracker.batching.pacing import Pacer
 from tracker.batching.rejections import HoldLimits, Rejections
 from tracker.batching.retry import RetrySettings, delay_seconds
@@ -21,11 +22,14 @@ from tracker.batching.signal import Signal
 from tracker.batching.snapshot import TableSnapshot
 from tracker.batching.strategies import BatchSettings, strategy
 from tracker.batching.tally import Stumbles, Tally
+from tracker.batching.verdicts import WrongVerdict, checked
 from tracker.errors import BatchRejected, CannotStore, RowsRejected, SinkUnavailable
 from tracker.events import Batch
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+LONGEST_PROBE_SECONDS = 3600.0
+"""A table that holds is tried again at least this often, whatever trying costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class LaneSettings:
     """Identical unexpected failures in a row after which the table holds."""
     probe_seconds: float = 60.0
     """A table that holds is tried again this often."""
+    probe_share: float = 0.02
+    """And less often where that would take more than this share of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,12 @@ class Lane:
         self._stumbles = Stumbles()
         self._attempts = 0
         self._is_pardoned = False
+        self._is_to_forgive = False
+        """The queue does not know of the release yet."""
         self._is_in_flight = False
+        self._sent_at = 0.0
+        self._spent_seconds = 0.0
+        """What the last write took."""
         self._released = Signal()
 
     def resume(self, sealed: Sealed) -> None:
@@ -95,6 +106,9 @@ class Lane:
 
     async def run(self) -> None:
         """Deliver for ever."""
+        self._rejections = Rejections.restored(
+            self._around.settings.hold, await self._surely(lambda: self._around.queue.verdicts(self.table))
+        )
         while True:
             try:
                 await self._step()
@@ -117,6 +131,7 @@ class Lane:
             return False
         self.held = None
         self._is_pardoned = True
+        self._is_to_forgive = True
         self._rejections = self._rejections.forgotten()
         self._stumbles = Stumbles()
         self._say(logging.WARNING, "delivery of a table was released")
@@ -145,9 +160,13 @@ class Lane:
             held=self.held,
             last_error=tally.last_error,
             last_success_at=tally.last_success_at,
+            trouble=tally.trouble,
         )
 
     async def _step(self) -> None:
+        if self._is_to_forgive:
+            self._is_to_forgive = False
+            await self._surely(lambda: self._around.queue.forgive(self.table))
         if not self._work:
             self._is_pardoned = False
             await self.pacer.until_due()
@@ -158,7 +177,7 @@ class Lane:
 
     async def _attempt(self) -> None:
         try:
-            sent = await self._around.gate.send(self._settings.priority, self._fetch)
+            sent = await self._send()
         except SinkUnavailable as error:
             await self._send_again_later(error)
         except RowsRejected as error:
@@ -169,7 +188,12 @@ class Lane:
             await self._wait_for_the_disk(error)
         else:
             await (self._pause() if sent is None else self._took_effect(sent))
+
+    async def _send(self) -> Sent | None:
+        try:
+            return await self._around.gate.send(self._settings.priority, self._fetch)
         finally:
+            self._spent_seconds = self._around.clock() - self._sent_at if self._is_in_flight else 0.0
             self._is_in_flight = False
 
     async def _fetch(self) -> Batch | None:
@@ -181,10 +205,24 @@ class Lane:
                 return None
             self._work.append(Work(sealed, was_full=sealed.rows >= plan.cut_rows))
         work = self._work[0]
-        batch = await queue.load(work.sealed)
+        try:
+            batch = await queue.load(work.sealed)
+        except SpoolDamaged:
+            await self._leave_out_damaged(work)
+            return None
         self._work[0] = replace(work, was_sent=True)
         self._is_in_flight = True
+        self._sent_at = self._around.clock()
         return replace(batch, is_repeat=True) if work.was_sent else batch
+
+    async def _leave_out_damaged(self, work: Work) -> None:
+        """What cannot be read any more must not keep the rows behind it."""
+        mended = await self._surely(lambda: self._around.queue.mend(work.sealed))
+        self._work.popleft()
+        if mended.left is not None:
+            self._work.appendleft(replace(work, sealed=mended.left))
+        said = "damaged rows are lost" if mended.lost else "a damaged batch waits for the next start"
+        self._say(logging.ERROR, said, rows=mended.lost or work.sealed.rows, batch=work.sealed.id)
 
     async def _took_effect(self, sent: Sent) -> None:
         work = self._work[0]
@@ -222,11 +260,14 @@ class Lane:
 
     async def _put_aside(self, reasons: Mapping[int, str]) -> None:
         work = self._work[0]
-        if not reasons or not all(0 <= position < work.sealed.rows for position in reasons):
-            await self._stumble(ValueError("the sink rejected rows that are not in the batch"))
+        try:
+            reasons = checked(reasons, work.sealed.rows)
+        except WrongVerdict as error:
+            await self._stumble(error)
             return
         self._tally.failed("rejected", f"{len(reasons)} rows rejected")
-        objection = self._rejections.objection(work.sealed.rows, reasons)
+        # What was dead before says nothing new about the sink: it goes back, and nothing else waits for it.
+        objection = None if work.sealed.is_replay else self._rejections.objection(work.sealed.rows, reasons)
         if objection and not self._is_pardoned:
             await self._hold(objection)
             return
@@ -234,7 +275,8 @@ class Lane:
         self._work.popleft()
         if child is not None:
             self._work.appendleft(Work(child))
-        self._rejections = self._rejections.after_rejected(len(reasons))
+        if not work.sealed.is_replay:
+            self._rejections = self._rejections.after_rejected(len(reasons))
         self._tally.buried(len(reasons))
         self._say(logging.WARNING, "rows put among the dead letters", rows=len(reasons), batch=work.sealed.id)
         self._progressed()
@@ -274,12 +316,14 @@ class Lane:
 
     async def _stumble(self, error: Exception) -> None:
         """Something nobody expected: a bug. It is tried again, and soon a person must look at it."""
-        self._stumbles = self._stumbles.after(error)
-        self._tally.failed("failed", f"unexpected {type(error).__name__}")
+        culprit = error.__cause__ if isinstance(error, SinkBug) and error.__cause__ else error
+        name = type(culprit).__name__
+        self._stumbles = self._stumbles.after(culprit)
+        self._tally.failed("failed", f"unexpected {name}")
         if self._stumbles.count == 1:
             self._say(logging.ERROR, "unexpected failure in delivery", error=error)
         if self._stumbles.count >= self._around.settings.same_failures:
-            await self._hold(f"unexpected {type(error).__name__}, {self._stumbles.count} times in a row")
+            await self._hold(f"unexpected {name}, {self._stumbles.count} times in a row")
         else:
             await self._pause()
 
@@ -289,7 +333,9 @@ class Lane:
             self._say(logging.ERROR, "delivery of a table holds", reason=reason)
         self.held = reason
         self._around.progressed()
-        await self._released.wait(self._around.settings.probe_seconds)
+        settings = self._around.settings
+        wait = max(settings.probe_seconds, self._spent_seconds / settings.probe_share)
+        await self._released.wait(min(wait, LONGEST_PROBE_SECONDS))
 
     async def _pause(self) -> None:
         await asyncio.sleep(self._next_delay())

@@ -9,10 +9,13 @@ import heapq
 from dataclasses import dataclass, replace
 from typing import Any
 
+FEWEST = 2
+"""A table whose every write runs into its time-out must leave a slot to the others."""
+
 
 @dataclass(frozen=True, slots=True)
 class InFlightLimit:
-    """The limit as a pure value, from 1 to `cap`."""
+    """The limit as a pure value, from `FEWEST` (or `cap`, if that is less) to `cap`."""
 
     cap: int
     value: float
@@ -30,7 +33,7 @@ class InFlightLimit:
 
     def after_overload(self) -> "InFlightLimit":
         """Half of it."""
-        return replace(self, value=max(1.0, self.value / 2))
+        return replace(self, value=max(float(min(FEWEST, self.cap)), self.value / 2))
 
 
 class Slot:

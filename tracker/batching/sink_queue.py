@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import ParamSpec, Protocol, TypeVar
 
-from tracker.batching.contract import Sealed, Waiting
+from tracker.batching.contract import Mended, Sealed, Verdicts, Waiting
+from tracker.batching.cutting import SpoolDamaged
 from tracker.batching.spool import Spool
 from tracker.errors import CannotStore
 from tracker.events import Batch
@@ -61,6 +62,17 @@ class SinkQueue:
         """The batch's bytes, the same at each call."""
         return await self._threads.read(self._spool.load, sealed)
 
+    async def mend(self, sealed: Sealed) -> Mended:
+        """Leave out of a batch that cannot be loaded what is damaged of it."""
+        try:
+            lost = await self._threads.read(self._spool.changed_rows, sealed)
+        except SpoolDamaged:
+            lost = frozenset()
+        if not lost:
+            return Mended(None, 0)
+        left = await self._owned(self._threads.call(self._spool.give_up, sealed, lost), _one)
+        return Mended(left, sealed.rows - (left.rows if left else 0))
+
     async def finish(self, sealed: Sealed) -> None:
         """The sink has it."""
         await self._threads.call(self._spool.finish, sealed)
@@ -72,6 +84,14 @@ class SinkQueue:
     async def halve(self, sealed: Sealed) -> tuple[Sealed, Sealed]:
         """Replace a batch of at least two rows by two sealed children."""
         return await self._owned(self._threads.call(self._spool.halve, sealed, self._clock()), list)
+
+    async def verdicts(self, table: str) -> Verdicts:
+        """The sink's last verdicts on this table's rows."""
+        return await self._threads.read(self._spool.verdicts, self._sink, table)
+
+    async def forgive(self, table: str) -> None:
+        """Forget these verdicts."""
+        await self._threads.call(self._spool.forgive, self._sink, table)
 
     async def _owned(self, work: "asyncio.Future[T]", batches: Callable[[T], Sequence[Sealed]]) -> T:
         def give_back(done: "asyncio.Future[T]") -> None:

@@ -38,6 +38,8 @@ class TableSnapshot:
     """What the last failed attempt said; None after a success."""
     last_success_at: float | None
     """Unix seconds."""
+    trouble: str | None = None
+    """`last_error` in a word or two that anybody may see; None also where the sink gave a verdict on rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +57,5 @@ class DeliverySnapshot:
     last_success_at: float | None
     """Unix seconds."""
     tables: tuple[TableSnapshot, ...]
+    trouble: str | None = None
+    """`last_error` in a word or two that anybody may see."""

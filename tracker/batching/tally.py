@@ -1,8 +1,11 @@
 """What one lane counts: for its snapshot, for the metrics, and to tell a repeated bug from a new one."""
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from tracker.metrics import Metrics
+
+_TROUBLE = MappingProxyType({"retried": "unavailable", "failed": "unexpected failure"})
 
 
 class Tally:
@@ -15,6 +18,7 @@ class Tally:
         self.dead = 0
         self.write_seconds = 0.0
         self.last_error: str | None = None
+        self.trouble: str | None = None
         self.last_success_at: float | None = None
         self._names = (sink, table)
         self._metrics = metrics
@@ -24,7 +28,7 @@ class Tally:
         self.batches += 1
         self.rows += rows
         self.write_seconds += seconds
-        self.last_error = None
+        self.last_error = self.trouble = None
         self.last_success_at = now
         self._metrics.batches.labels(*self._names, "done").inc()
         self._metrics.batch_rows.labels(*self._names).inc(rows)
@@ -33,6 +37,7 @@ class Tally:
         """An attempt ended otherwise: retried, split, rejected or failed."""
         self.failures += 1
         self.last_error = why
+        self.trouble = _TROUBLE.get(outcome)
         self._metrics.batches.labels(*self._names, outcome).inc()
 
     def buried(self, rows: int) -> None:

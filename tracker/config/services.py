@@ -14,6 +14,7 @@ from tracker.config.values import (
     Flag,
     Int64,
     Kind,
+    LongDuration,
     Text,
     Texts,
     Uint64,
@@ -123,6 +124,9 @@ class Service(Section):
     unencrypted: Flag = key("Unencrypted", False, "no TLS")
     timeout_seconds: Annotated[float | None, MILLIS] = key(
         "Timeout", None, "time to connect; a number is milliseconds"
+    )
+    write_timeout_seconds: LongDuration = key(
+        "WriteTimeout", 60.0, "a write that takes longer counts as hung: the same rows are sent again"
     )
     connections: Annotated[int | None, whole(0, 100_000)] = key(
         "Connections", None, "connections of the driver's pool", also=("MaxConnections",)

@@ -47,10 +47,14 @@ FAMILIES = MappingProxyType(
         "tracker_in_flight_limit": ("Writes that may be under way at once", _SINK),
         "tracker_last_success_timestamp_seconds": ("When the last batch was finished, 0 = never", _SINK),
         # The spool.
-        "tracker_spool_live_bytes": ("Bytes of rows that wait or are dead letters", ()),
+        "tracker_spool_live_bytes": ("Bytes of rows that wait", ()),
         "tracker_spool_limit_bytes": ("The most live bytes there may be", ()),
+        "tracker_spool_dead_bytes": ("Bytes of the dead letters", ()),
+        "tracker_spool_dead_limit_bytes": ("The most bytes of dead letters that are kept", ()),
         "tracker_spool_wal_bytes": ("Size of the write-ahead log", ()),
         "tracker_spool_memory_bytes": ("Bytes in memory on their way to the disk", ()),
+        # Above 0: rows may have been lost. Look at the log and at the files, then move them away.
+        "tracker_spool_damaged_files": ("Damaged spools kept aside since a start", ()),
         "tracker_spool_remembered_ids": ("Client event ids that are remembered", ()),
         "tracker_uptime_seconds": ("Time since the process started", ()),
     }
@@ -133,5 +137,8 @@ def _of_table(labels: tuple[str, str], table: TableState, now: float) -> Iterato
 def _of_spool(spool: SpoolState) -> Iterator[Sample]:
     yield ("tracker_spool_live_bytes", (), spool.live_bytes)
     yield ("tracker_spool_limit_bytes", (), spool.max_bytes)
+    yield ("tracker_spool_dead_bytes", (), spool.dead_bytes)
+    yield ("tracker_spool_dead_limit_bytes", (), spool.dead_max_bytes)
     yield ("tracker_spool_wal_bytes", (), spool.wal_bytes)
+    yield ("tracker_spool_damaged_files", (), spool.damaged_files)
     yield ("tracker_spool_remembered_ids", (), spool.remembered_ids)

@@ -48,7 +48,9 @@ def health_status(deliveries: Sequence[DeliveryState]) -> str:
     if all(delivery.breaker == "open" for delivery in deliveries):
         return "unhealthy"
     ailing = any(
-        delivery.breaker != "closed" or delivery.last_error or any(table.held for table in delivery.tables)
+        delivery.breaker != "closed"
+        or delivery.last_error
+        or any(table.held or table.trouble for table in delivery.tables)
         for delivery in deliveries
     )
     return "degraded" if ailing else "healthy"
@@ -147,6 +149,9 @@ def _spool(snapshot: Snapshot) -> dict[str, int]:
     return {
         "live_bytes": spool.live_bytes,
         "max_bytes": spool.max_bytes,
+        "dead_bytes": spool.dead_bytes,
+        "dead_max_bytes": spool.dead_max_bytes,
+        "damaged_files": spool.damaged_files,
         "wal_bytes": spool.wal_bytes,
         "memory_bytes": snapshot.memory_bytes,
         "remembered_ids": spool.remembered_ids,

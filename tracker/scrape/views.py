@@ -76,6 +76,10 @@ class TableState(Protocol):
     def held(self) -> str | None:
         """Why delivery of this table holds, None when it does not."""
 
+    @property
+    def trouble(self) -> str | None:
+        """What kind of failure its last write was, None when it was none."""
+
 
 class DeliveryState(Protocol):
     """One sink's delivery."""
@@ -118,11 +122,23 @@ class SpoolState(Protocol):
 
     @property
     def live_bytes(self) -> int:
-        """Bytes of rows that wait or are dead letters."""
+        """Bytes of rows that wait."""
 
     @property
     def max_bytes(self) -> int:
         """The most they may be."""
+
+    @property
+    def dead_bytes(self) -> int:
+        """Bytes of the dead letters, which have room of their own."""
+
+    @property
+    def dead_max_bytes(self) -> int:
+        """The most they may be."""
+
+    @property
+    def damaged_files(self) -> int:
+        """Damaged spools that were put aside and still lie there."""
 
     @property
     def wal_bytes(self) -> int:

@@ -50,7 +50,7 @@ class Health:
 
     async def readyz(self, request: web.BaseRequest) -> Answer:
         """Whether events can be accepted; 503 names why not."""
-        is_ready, why = self._source.ready()
+        is_ready, why = self._source.ready(self._is_operator(request))
         return json_answer(200 if is_ready else 503, why, self._cors(request))
 
     async def health(self, request: web.BaseRequest) -> Answer:
@@ -59,7 +59,7 @@ class Health:
 
     async def sink_health(self, request: web.BaseRequest) -> Answer:
         """How each sink is."""
-        return json_answer(200, self._source.sinks(), self._cors(request))
+        return json_answer(200, self._source.sinks(self._is_operator(request)), self._cors(request))
 
     async def status(self, request: web.BaseRequest) -> Answer:
         """The caller's own address and how many limited requests are under way."""
@@ -74,7 +74,7 @@ class Health:
     async def metrics(self, request: web.BaseRequest) -> Answer:
         """The metrics, to those who may see them."""
         around = self._reader.surroundings(request)
-        if not is_within(parse_address(around.ip), self._metrics_from):
+        if not self._is_operator(request):
             return text_answer(403, "metrics are not for this address (Admin.MetricsFrom)", around.cors)
         accept = request.headers.get("Accept", "")
         try:
@@ -86,6 +86,10 @@ class Health:
         body, content_type = await self._scrape.as_prometheus(accept)
         head = header_lines(("Content-Type", content_type)) + NO_STORE + around.cors
         return Answer(200, head, body)
+
+    def _is_operator(self, request: web.BaseRequest) -> bool:
+        ip = self._reader.surroundings(request).ip
+        return is_within(parse_address(ip), self._metrics_from)
 
     def _cors(self, request: web.BaseRequest) -> bytes:
         return self._reader.surroundings(request).cors

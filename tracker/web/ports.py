@@ -30,14 +30,17 @@ class EventPipeline(Protocol):
 class HealthSource(Protocol):
     """How the collector is, in JSON values; nothing here touches a store."""
 
-    def ready(self) -> tuple[bool, dict[str, Any]]:
-        """Whether events can be accepted, and why not; failing sinks are named, but no reason."""
+    def ready(self, with_details: bool) -> tuple[bool, dict[str, Any]]:
+        """Whether events can be accepted, and why not; failing sinks are named, but no reason.
+
+        Details are for those who may see the metrics.
+        """
 
     def health(self) -> dict[str, Any]:
         """Status, version, uptime, sinks."""
 
-    def sinks(self) -> dict[str, Any]:
-        """Each sink's state by its name."""
+    def sinks(self, with_details: bool) -> dict[str, Any]:
+        """Each sink's state by its name; details as above."""
 
 
 class ScrapeSource(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from tracker.batching.contract import BatchQueue, Sealed, Waiting
+from tracker.batching.contract import BatchQueue, Mended, Sealed, Verdicts, Waiting
 from tracker.errors import CannotStore
 from tracker.events import Batch
 
@@ -25,6 +25,8 @@ class FaultyQueue:
         self.stops_before = 0
         self.stops_after = 0
         """The step of this number (1 is the first) never answers: before or after it was done."""
+        self.stops_before_name = ""
+        """The first step of this name never answers."""
         self.stopped = asyncio.Event()
 
     def waiting(self, table: str) -> Waiting | None:
@@ -42,6 +44,9 @@ class FaultyQueue:
     async def load(self, sealed: Sealed) -> Batch:
         return await self._step("load", partial(self.inner.load, sealed))
 
+    async def mend(self, sealed: Sealed) -> Mended:
+        return await self._step("mend", partial(self.inner.mend, sealed))
+
     async def finish(self, sealed: Sealed) -> None:
         await self._step("finish", partial(self.inner.finish, sealed))
 
@@ -51,12 +56,18 @@ class FaultyQueue:
     async def halve(self, sealed: Sealed) -> tuple[Sealed, Sealed]:
         return await self._step("halve", partial(self.inner.halve, sealed))
 
+    async def verdicts(self, table: str) -> Verdicts:
+        return await self._step("verdicts", partial(self.inner.verdicts, table))
+
+    async def forgive(self, table: str) -> None:
+        await self._step("forgive", partial(self.inner.forgive, table))
+
     async def _step(self, name: str, step: Callable[[], Awaitable[T]]) -> T:
         self.steps += 1
         number = self.steps
         if self.failures[name]:
             raise self.failures[name].pop(0)
-        if number == self.stops_before:
+        if number == self.stops_before or name == self.stops_before_name:
             await self._stop()
         result = await step()
         if number == self.stops_after:

@@ -53,8 +53,18 @@ def test_each_failed_probe_doubles_the_time_it_stays_open_up_to_a_bound() -> Non
 
 def test_the_time_it_stays_open_is_jittered() -> None:
     closed = Breaker(BreakerSettings(failures=1))
-    assert closed.failed(0, 0.0, 0.0).open_until == pytest.approx(22.5)
-    assert closed.failed(0, 0.0, 1.0).open_until == pytest.approx(37.5)
+    assert closed.failed(0, 0.0, 0.0).open_until == pytest.approx(0.75)
+    assert closed.failed(0, 0.0, 1.0).open_until == pytest.approx(1.25)
+
+
+def test_a_store_that_blinks_is_asked_again_after_a_second_and_one_that_stays_away_each_half_minute() -> None:
+    breaker, now, spans = opened(Breaker()), 0.0, list[float]()
+    while len(spans) < 7:
+        spans.append(breaker.permits_in(now) or 0.0)
+        now = breaker.open_until
+        probing = breaker.admitted(now)
+        breaker = probing.failed(probing.generation, now, 0.5)
+    assert spans == pytest.approx([1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0])
 
 
 def test_a_probe_that_said_nothing_gives_its_turn_back_at_once() -> None:

@@ -1,5 +1,7 @@
+import asyncio
 import math
 import random
+import time
 from dataclasses import replace
 
 import pytest
@@ -7,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.scripted_sink import (
+    Behaviour,
+    Depends,
     Raise,
     RejectBatch,
     RejectPositions,
@@ -18,6 +22,7 @@ from tests.support.scripted_sink import (
 from tests.unit.batching.faulty_queue import FULL
 from tests.unit.batching.rig import QUICK, Rig, numbered
 from tracker.batching.strategies import BatchSettings
+from tracker.events import Batch
 
 WIDE = BatchSettings("immediate")
 PROBING = replace(QUICK, lane=replace(QUICK.lane, probe_seconds=0.02))
@@ -80,7 +85,7 @@ def test_one_poison_row_anywhere_costs_at_most_two_writes_a_level(rows: int) -> 
         assert writes_needed(rows, {one}) <= 2 * math.log2(rows) + 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(1, 400), st.integers(0, 40), st.randoms(use_true_random=False))
 async def test_any_poison_in_any_batch_is_found_within_the_bound(
     rows: int, count: int, dice: random.Random
@@ -162,6 +167,53 @@ async def test_a_hold_ends_by_itself_when_a_probe_succeeds() -> None:
         assert sink.lines("events") == numbered(1_000)
         assert not await rig.dead()
         assert len({batch.id for batch in sink.batches("events")}) == 1
+
+
+async def test_a_probe_that_is_answered_as_before_puts_nothing_aside_and_sends_the_same_bytes() -> None:
+    sink = ScriptedSink()
+    sink.always["events"] = RejectRows(is_bad)
+    async with Rig(sink, settings=PROBING) as rig:
+        await rig.add(poisoned(1_000, set(range(0, 1_000, 9))))
+        await sink.until(lambda: len(sink.writes) >= 5)
+        assert rig.table().held == "112 of the last 1000 rows were rejected"
+        assert not await rig.dead()
+        assert len({(batch.id, batch.data) for batch in sink.batches("events")}) == 1
+
+
+async def test_a_probe_that_takes_long_is_made_seldom() -> None:
+    sink, now = ScriptedSink(), [time.time()]
+
+    def slow(batch: Batch) -> Behaviour:
+        now[0] += 5.0
+        return RejectRows(lambda _: True)
+
+    sink.always["events"] = Depends(slow)
+    lane = replace(QUICK.lane, probe_seconds=0.001, probe_share=5.0 / 3600)
+    async with Rig(sink, settings=replace(QUICK, lane=lane), clock=lambda: now[0]) as rig:
+        await rig.add(numbered(1_000))
+        await rig.until(lambda: rig.table().held)
+        await asyncio.sleep(0.1)
+        assert len(sink.writes) == 1
+
+
+async def test_a_released_table_is_not_blamed_again_after_a_restart() -> None:
+    sink = ScriptedSink()
+    sink.always["events"] = RejectBatch(is_bad)
+    rig = Rig(sink)
+    rig.open()
+    await rig.add(poisoned(200, set(range(200))))
+    await rig.delivery.start()
+    await rig.until(lambda: rig.table().held)
+    sink.always.clear()
+    assert rig.delivery.release("events")
+    await rig.until_empty()
+    await rig.close()
+    sink.always["events"] = RejectRows(is_bad)
+    async with rig:
+        await rig.add(poisoned(50, set(range(50))))
+        await rig.until_empty()
+        assert len(await rig.dead()) == 99 + 50
+        assert rig.table().held is None
 
 
 async def test_a_person_may_release_a_table_and_what_is_rejected_at_hand_is_put_aside() -> None:

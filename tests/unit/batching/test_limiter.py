@@ -93,4 +93,4 @@ def test_the_limit_stays_between_one_and_what_the_sink_allows(cap: int, happened
     limit = InFlightLimit(cap, float(cap))
     for in_use in happened:
         limit = limit.after_overload() if in_use is None else limit.after_success(in_use)
-        assert 1 <= limit.slots <= cap
+        assert min(2, cap) <= limit.slots <= cap

@@ -47,6 +47,9 @@ class Totals:
 class Spool:
     live_bytes: int = 4096
     max_bytes: int = 10_000
+    dead_bytes: int = 256
+    dead_max_bytes: int = 512
+    damaged_files: int = 0
     wal_bytes: int = 128
     remembered_ids: int = 5
 
