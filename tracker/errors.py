@@ -4,6 +4,7 @@
     ├── ConfigError              stop: the configuration must be mended first (exit code 78)
     ├── BadHit                   answer 400: this can never be stored
     │   └── TooLarge             answer 413: it is over a configured bound
+    ├── InUse                    wait for the other process, or tell the person to stop it
     ├── CannotStore              answer 503 with Retry-After: it cannot be stored now
     ├── QueryError               tell the person who asked: refused, failed or out of time
     └── SinkError                what a sink asks of delivery
@@ -42,6 +43,10 @@ class TooLarge(BadHit):
 
     def __init__(self, reason: str, code: str = "too_large") -> None:
         super().__init__(reason, code)
+
+
+class InUse(TrackerError):
+    """Another process has what only one can have; the message names it."""
 
 
 class CannotStore(TrackerError):

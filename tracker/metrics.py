@@ -70,6 +70,19 @@ class Metrics:
             "tracker_redirects", "Redirects by what became of them", ["outcome"], registry=registry
         )
         self.websockets = Gauge("tracker_websockets", "WebSockets open now", registry=registry)
+        # What Limits.MaxOpenConnections bounds.
+        self.open_connections = Gauge(
+            "tracker_open_connections", "Connections open now, WebSockets included", registry=registry
+        )
+        # What Limits.MaxBodiesInMemory bounds; connections with less than 16 KiB are not counted.
+        self.unread_bytes = Gauge(
+            "tracker_unread_bytes", "Bytes of clients that were read and not dealt with", registry=registry
+        )
+        # head (too slow or large) | silent (sent nothing) | write (took no answer) | message (never ended on
+        # a WebSocket) | memory (gave way) | idle (closed for newer ones) | full, address (refused)
+        self.connections_ended = Counter(
+            "tracker_connections_ended", "Connections ended by a bound", ["reason"], registry=registry
+        )
         # What MaximumConnections bounds.
         self.connections = Gauge("tracker_connections", "Limited requests under way", registry=registry)
 
@@ -110,6 +123,11 @@ class Metrics:
         # Rows this process put aside; the persisted number is tracker_rows_dead.
         self.dead_letters = Counter(
             "tracker_dead_letters", "Rows put among the dead letters", ["sink", "table"], registry=registry
+        )
+
+        # A person had them sent again; rejected once more, they count as put aside once more.
+        self.dead_letters_replayed = Counter(
+            "tracker_dead_letters_replayed", "Dead letters sent again by command", registry=registry
         )
 
     def _build_info(self, registry: CollectorRegistry, version: str) -> None:

@@ -3,15 +3,17 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tests.support.spools import open_spool
 from tests.support.typed import Ending, typed
-from tracker.errors import BadHit, CannotStore, QueryError, TrackerError
+from tracker.batching.tools import SpoolTools
+from tracker.errors import BadHit, CannotStore, QueryError
 from tracker.events import Entry, Identity, Row
 from tracker.metrics import Metrics
 from tracker.pipeline import Prepared
@@ -61,56 +63,13 @@ class Recorder:
         self.is_storing.set()
 
 
-LETTER = {"id": 7, "sink": "duckdb", "table": "events", "at": "2026-11-22 03:00:00.000Z", "bytes": 9,
-          "reason": "column lat: cannot convert"}  # fmt: skip
-
-
-@dataclass
-class Spool:
-    """A spool with one dead letter."""
-
-    told: list[tuple[Any, ...]] = field(default_factory=list)
-    is_sound: bool = True
-
-    async def ls(self) -> Mapping[str, Any]:
-        table = {"sink": "duckdb", "table": "events", "accepted": 9, "delivered": 5, "dead": 1, "waiting": 1,
-                 "dropped": {"by_command": 2}}  # fmt: skip
-        return {
-            "tables": [table],
-            "live_bytes": 2048,
-            "max_bytes": 10**10,
-            "wal_bytes": 0,
-            "remembered_ids": 3,
-        }
-
-    async def verify(self) -> Mapping[str, Any]:
-        return {"ok": self.is_sound, "problems": [] if self.is_sound else ["events: rows 1 to 2 are damaged"]}
-
-    async def drop_sink(self, sink: str) -> int:
-        if sink != "gone":
-            raise TrackerError("that sink is in use")
-        return 5
-
-    async def dead_ls(self, sink: str, table: str, reason: str, limit: int) -> Mapping[str, Any]:
-        self.told.append(("ls", sink, table, reason, limit))
-        return {"letters": [LETTER], "is_cut": limit < 2}
-
-    async def dead_show(self, letter: int) -> Mapping[str, Any] | None:
-        return {**LETTER, "row": '{"lat":"x"}'} if letter == 7 else None
-
-    async def dead_replay(self, letters: Sequence[int] | None, sink: str, table: str, reason: str) -> int:
-        self.told.append(("replay", letters, sink, table, reason))
-        return 1
-
-    async def dead_drop(self, letters: Sequence[int] | None, sink: str, table: str, reason: str) -> int:
-        self.told.append(("drop", letters, sink, table, reason))
-        return 1
-
-
 @dataclass(frozen=True)
 class SpoolSize:
     live_bytes: int = 0
     max_bytes: int = 1
+    dead_bytes: int = 0
+    dead_max_bytes: int = 1
+    damaged_files: int = 0
     wal_bytes: int = 0
     remembered_ids: int = 0
 
@@ -137,11 +96,13 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.config = folder / "config.json"
         self.config.write_text('{"Notify": [{"Service": "duckdb"}]}', encoding="utf-8")
-        self.questions, self.recorder, self.spool = Questions(), Recorder(), Spool()
+        self.questions, self.recorder = Questions(), Recorder()
+        self.spool = open_spool(folder / "spool")
         self.metrics = Metrics(CollectorRegistry(), "1.2.3")
         scrape = Scrape(self.metrics, Nothing(), lambda: 0.0)
         services = ControlServices(
-            questions=self.questions, recorder=self.recorder, spool=self.spool, status=scrape.as_json,
+            questions=self.questions, recorder=self.recorder, status=scrape.as_json,
+            spool=SpoolTools(self.spool, lambda: 0.0),
             metrics=self.metrics, clock=lambda: 0.0, max_line_bytes=1000, max_depth=10, patience_seconds=0.0,
         )  # fmt: skip
         self.socket = ControlSocket(folder / "data" / "tracker.sock", make_control(services))
@@ -156,6 +117,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
     await made.socket.start()
     yield made
     await made.socket.stop()
+    made.spool.close()
 
 
 async def test_a_question_is_answered_as_a_table(server: Server) -> None:
@@ -257,55 +219,6 @@ async def test_status_names_the_stores_health(server: Server) -> None:
     assert json.loads((await server.typed("status", "--json")).out)["batching"]["enabled"] is True
 
 
-async def test_the_spool_is_listed(server: Server) -> None:
-    ending = await server.typed("spool", "ls")
-    assert ending.out.splitlines()[2:] == [
-        "duckdb | events |        9 |         5 |    1 |       1 | by_command 2",
-        "(1 row)",
-        "2,048 of 10,000,000,000 bytes, 3 ids remembered",
-    ]
-
-
-async def test_a_damaged_spool_fails_its_check(server: Server) -> None:
-    assert await server.typed("spool", "verify") == Ending(0, "the spool is sound\n", "")
-    server.spool.is_sound = False
-    assert await server.typed("spool", "verify") == Ending(
-        1, "", "tracker: events: rows 1 to 2 are damaged\n"
-    )
-
-
-async def test_only_the_backlog_of_a_sink_that_is_gone_can_be_dropped(server: Server) -> None:
-    assert await server.typed("spool", "drop-sink", "gone") == Ending(0, "5 rows dropped\n", "")
-    assert await server.typed("spool", "drop-sink", "x") == Ending(1, "", "tracker: that sink is in use\n")
-
-
-async def test_dead_letters_are_listed_by_filter(server: Server) -> None:
-    ending = await server.typed("dead", "ls", "--table", "events", "--reason", "lat", "--limit", "1")
-    assert server.spool.told == [("ls", "", "events", "lat", 1)]
-    assert "column lat: cannot convert" in ending.out
-    assert ending.err == "tracker: cut at 1 dead letters; see --limit\n"
-
-
-async def test_a_dead_letter_is_shown_with_its_row(server: Server) -> None:
-    assert (await server.typed("dead", "show", "7")).out.endswith(
-        'reason: column lat: cannot convert\n{"lat":"x"}\n'
-    )
-    assert json.loads((await server.typed("dead", "show", "--json", "7")).out)["row"] == '{"lat":"x"}'
-    assert await server.typed("dead", "show", "8") == Ending(1, "", "tracker: there is no dead letter 8\n")
-
-
-async def test_dead_letters_are_sent_again_or_dropped_by_id_or_all(server: Server) -> None:
-    assert await server.typed("dead", "replay", "7") == Ending(0, "1 sent again\n", "")
-    assert await server.typed("dead", "drop", "--all", "--sink", "duckdb") == Ending(0, "1 dropped\n", "")
-    missing = await server.typed("dead", "drop", "7", "8")
-    assert missing == Ending(1, "1 dropped\n", "tracker: 1 of these ids are no dead letters\n")
-    assert server.spool.told == [
-        ("replay", [7], "", "", ""),
-        ("drop", None, "duckdb", "", ""),
-        ("drop", [7, 8], "", "", ""),
-    ]
-
-
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
@@ -315,6 +228,10 @@ async def test_dead_letters_are_sent_again_or_dropped_by_id_or_all(server: Serve
         (b"POST /send?kind=payment HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n", 400),
         (b"POST /dead/replay HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}", 400),
         (b"GET /dead?limit=x HTTP/1.1\r\nHost: t\r\n\r\n", 400),
+        (b"GET /dead?limit=0 HTTP/1.1\r\nHost: t\r\n\r\n", 400),
+        (b"GET /dead/8 HTTP/1.1\r\nHost: t\r\n\r\n", 404),
+        (b'POST /dead/drop HTTP/1.1\r\nHost: t\r\nContent-Length: 17\r\n\r\n{"letters": [-1]}', 400),
+        (b"POST /dead/release HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}", 400),
         (b"GET /nothing HTTP/1.1\r\nHost: t\r\n\r\n", 404),
         (b"DELETE /sql HTTP/1.1\r\nHost: t\r\n\r\n", 405),
     ],

@@ -7,13 +7,13 @@ spool's business, when batches go is delivery's.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, ParamSpec, TypeVar
 
 from tracker.batching.arrival import ArrivalRate
 from tracker.batching.contract import BatchQueue, Waiting
-from tracker.batching.dead_letters import DeadFilter
+from tracker.batching.dead_letters import NOT_EDITED, DeadFilter
 from tracker.batching.sink_queue import SinkQueue
 from tracker.batching.spool import Spool
 from tracker.batching.spool_values import SpoolState, Stored
@@ -35,6 +35,7 @@ SPACING_SECONDS = 0.002
 """From the start of a commit to that of the next: each costs about 0.4 ms of a core,
 however many entries share it."""
 GROUP_BYTES = 8 * 1024 * 1024
+PROBE_SECONDS = 0.25
 _ENTRY_OVERHEAD_BYTES = 256
 
 Arrival = Callable[[Iterable[str]], None]
@@ -65,6 +66,7 @@ class Batcher:
         self._is_closing = False
         self._last_start = 0.0
         self._rest: asyncio.Future[None] | None = None
+        self._probe: asyncio.TimerHandle | None = None
         self._end: asyncio.Task[None] | None = None
         self._arrivals: list[Arrival] = []
         self._rates: dict[str, ArrivalRate] = {}
@@ -166,6 +168,17 @@ class Batcher:
         for waiter in group:
             if not waiter.future.done():
                 waiter.future.set_exception(CannotStore(reason, retry_after))
+        self._probe_later()
+
+    def _probe_later(self) -> None:
+        """A failing disk must be seen to be well without a request: where readiness decides, none comes."""
+        if self._probe is None and self._spool.state().failure and not self._is_closing:
+            probe = partial(self._writer.post, self._spool.probe, self._probed)
+            self._probe = self._loop.call_later(PROBE_SECONDS, probe)
+
+    def _probed(self, _: Outcome[None]) -> None:
+        self._probe = None
+        self._probe_later()
 
     def _announce(self, tables: Iterable[str]) -> None:
         for callback in self._arrivals:
@@ -204,11 +217,16 @@ class Batcher:
         rate = self._rates.get(table)
         return Waiting(rows, size, oldest_at, rate.as_of(self._clock()) if rate else 0.0)
 
-    async def replay(self, ids: Iterable[int] | None, which: DeadFilter) -> int:
-        """Let dead letters of these ids (None: all the filter lets through) wait again; returns the rows."""
-        batches = await self.call(self._spool.replay, ids, which, self._clock())
+    async def replay(
+        self, ids: Iterable[int] | None, which: DeadFilter, edited: Mapping[int, bytes] = NOT_EDITED
+    ) -> int:
+        """Let dead letters of these ids (None: all the filter lets through) wait again, with the lines of
+        `edited` where it has one; returns the rows."""
+        batches = await self.call(self._spool.replay, ids, which, self._clock(), edited)
         self._announce({sealed.table for sealed in batches})
-        return sum(sealed.rows for sealed in batches)
+        rows = sum(sealed.rows for sealed in batches)
+        self._metrics.dead_letters_replayed.inc(rows)
+        return rows
 
     async def totals(self) -> list[Total]:
         """Where every accepted row is, per sink and table, in one consistent view."""
@@ -240,6 +258,8 @@ class Batcher:
 
     async def _close(self) -> None:
         await self.drain()
+        if self._probe is not None:
+            self._probe.cancel()
         await self._writer.submit(self._release)
         self._writer.stop()
 
@@ -251,6 +271,7 @@ class Batcher:
         try:
             return self._spool.housekeep(self._clock())
         except CannotStore:
+            self._loop.call_soon_threadsafe(self._probe_later)
             return False  # said by the spool; tried again after the next job
 
 

@@ -1,33 +1,25 @@
-"""What a person may do to a spool: look, check, replay and drop. The same whether a server runs on it or not.
+"""What a person may do to a spool: look, check, export. The same whether a server runs on it or not.
 
-Everything comes back ready for JSON. Who asks and how it is shown is the commands' business.
+Everything comes back ready for JSON. Who asks and how it is shown is the commands' business; dead letters
+are `dead_tools`' business.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from sqlite3 import Connection
+from typing import Any
 
-from tracker.batching.dead_letters import DeadFilter, DeadLetter
+from tracker.batching.dead_letters import DeadFilter
+from tracker.batching.dead_tools import DeadTools, Replay
+from tracker.batching.export_lines import Export
+from tracker.batching.running import Run, directly
 from tracker.batching.spool import Spool
-from tracker.batching.totals import Total
-from tracker.clock import timestamp_text
-
-T = TypeVar("T")
-
-
-class Run(Protocol):
-    """Runs a function of the spool on the thread that may call it."""
-
-    def __call__(self, function: Callable[..., T], /, *args: Any) -> Awaitable[T]:
-        """What the function returns or raises."""
-
-
-async def directly(function: Callable[..., T], /, *args: Any) -> T:
-    """Run it here and now: for a process that has the spool to itself."""
-    return function(*args)
+from tracker.batching.totals import Total, Verdict
+from tracker.batching.waiting_rows import Piece, Waits, read_piece, read_replay, read_waits
 
 
 class SpoolTools:
-    """Tools on an open spool.
+    """Tools on an open spool, those on its dead letters as `dead`.
 
     `write` and `read` run a function on the spool's writing or reading thread, `clock` gives Unix seconds,
     `replay` (the batcher's) tells delivery of what waits again; without it nobody needs to be told.
@@ -39,13 +31,13 @@ class SpoolTools:
         clock: Callable[[], float],
         write: Run = directly,
         read: Run = directly,
-        replay: Callable[[Iterable[int] | None, DeadFilter], Awaitable[int]] | None = None,
+        replay: Replay | None = None,
     ) -> None:
         self._spool = spool
         self._clock = clock
         self._write = write
         self._read = read
-        self._replay = replay
+        self.dead = DeadTools(spool, write, read, replay or self._replay)
 
     async def ls(self) -> dict[str, Any]:
         """`tables` with the conservation numbers of each sink and table, and the spool's size."""
@@ -55,6 +47,8 @@ class SpoolTools:
             "tables": [_total(total) for total in totals],
             "live_bytes": state.live_bytes,
             "max_bytes": state.max_bytes,
+            "dead_bytes": state.dead_bytes,
+            "dead_max_bytes": state.dead_max_bytes,
             "file_bytes": state.file_bytes,
             "wal_bytes": state.wal_bytes,
             "remembered_ids": state.remembered_ids,
@@ -63,47 +57,48 @@ class SpoolTools:
 
     async def verify(self) -> dict[str, Any]:
         """Read and check everything: `ok`, `problems`, and how much there was."""
-        verdict = await self._read(self._spool.verify)
-        return {
-            "ok": verdict.is_sound,
-            "problems": list(verdict.problems),
-            "chunks": verdict.chunks,
-            "rows": verdict.rows,
-            "batches": verdict.batches,
-            "dead": verdict.dead,
-        }
+        return verdict_told(await self._read(self._spool.verify))
 
     async def drop_sink(self, sink: str) -> int:
         """Give up the backlog of a sink that is no longer configured; how many rows."""
         return await self._write(self._spool.drop_sink, sink)
 
-    async def dead_ls(self, sink: str, table: str, reason: str, limit: int) -> dict[str, Any]:
-        """`letters`, oldest first, without their rows; `is_cut` says that there are more than `limit`."""
-        found = await self._read(self._spool.dead_letters, _filter(sink, table, reason), limit + 1)
-        return {"letters": [_letter(letter) for letter in found[:limit]], "is_cut": len(found) > limit}
+    async def export(self) -> Export:
+        """Every row that waits, as lines of JSON in pieces of about a megabyte; the counts come last."""
+        rows = damaged = after = 0
+        waits = await self._read(self._spool.ask, read_waits)
+        while piece := await self._read(self._spool.ask, partial(_piece, waits, after)):
+            rows, damaged, after = rows + len(piece.lines), damaged + piece.damaged, piece.last_chunk
+            yield b"".join(piece.lines)
+        for batch in waits.replays:
+            lines = await self._read(self._spool.ask, partial(_replayed, batch))
+            rows += len(lines)
+            yield b"".join(lines)
+        yield {"rows": rows, "damaged": damaged, "problems": []}
 
-    async def dead_show(self, letter: int) -> dict[str, Any] | None:
-        """One dead letter with its `row` as text, None when there is none of this id."""
-        found = await self._read(self._spool.dead_letter, letter)
-        if found is None:
-            return None
-        return {**_letter(found), "row": (found.line or b"").decode("utf-8", "replace")}
-
-    async def dead_replay(self, letters: Sequence[int] | None, sink: str, table: str, reason: str) -> int:
-        """Have dead letters sent again, these or (None) all that the filters let through; how many."""
-        which = _filter(sink, table, reason)
-        if self._replay is not None:
-            return await self._replay(letters, which)
-        batches = await self._write(self._spool.replay, letters, which, self._clock())
+    async def _replay(self, ids: Iterable[int] | None, which: DeadFilter, edited: Mapping[int, bytes]) -> int:
+        batches = await self._write(self._spool.replay, ids, which, self._clock(), edited)
         return sum(batch.rows for batch in batches)
 
-    async def dead_drop(self, letters: Sequence[int] | None, sink: str, table: str, reason: str) -> int:
-        """Drop dead letters for good, these or (None) all that the filters let through; how many."""
-        return await self._write(self._spool.drop_dead, letters, _filter(sink, table, reason))
+
+def verdict_told(verdict: Verdict) -> dict[str, Any]:
+    """What a check found, for JSON."""
+    return {
+        "ok": verdict.is_sound,
+        "problems": list(verdict.problems),
+        "chunks": verdict.chunks,
+        "rows": verdict.rows,
+        "batches": verdict.batches,
+        "dead": verdict.dead,
+    }
 
 
-def _filter(sink: str, table: str, reason: str) -> DeadFilter:
-    return DeadFilter(sink or None, table or None, reason or None)
+def _piece(waits: Waits, after: int, db: Connection) -> Piece | None:
+    return read_piece(db, waits, after)
+
+
+def _replayed(batch: str, db: Connection) -> list[bytes]:
+    return read_replay(db, batch)
 
 
 def _total(total: Total) -> dict[str, Any]:
@@ -116,16 +111,4 @@ def _total(total: Total) -> dict[str, Any]:
         "waiting": total.waiting,
         "dropped": dict(total.dropped),
         "difference": total.difference,
-    }
-
-
-def _letter(letter: DeadLetter) -> dict[str, Any]:
-    return {
-        "id": letter.id,
-        "sink": letter.sink,
-        "table": letter.table,
-        "batch": letter.batch,
-        "at": timestamp_text(letter.at),
-        "bytes": letter.size,
-        "reason": letter.reason,
     }

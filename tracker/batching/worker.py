@@ -11,6 +11,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _JOBS_BEFORE_CHORES = 16
+_CHORES_EVERY_SECONDS = 60.0
 
 
 class Outcome(Generic[T]):
@@ -25,7 +26,8 @@ class Outcome(Generic[T]):
 
 class Worker:
     """Made on the event loop that will get its answers. `chore` is one short step of work that can wait, done
-    when no job does (or after some jobs in a row): it returns True while there is more."""
+    when no job does (or after some jobs in a row, or after a minute without any): it returns True while there
+    is more."""
 
     def __init__(self, name: str, chore: Callable[[], bool] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
@@ -66,7 +68,11 @@ class Worker:
             if has_chores and (in_a_row >= _JOBS_BEFORE_CHORES or self._jobs.empty()):
                 in_a_row, has_chores = 0, self._do_chore()
                 continue
-            job = self._jobs.get()
+            try:
+                job = self._jobs.get(timeout=_CHORES_EVERY_SECONDS)
+            except queue.Empty:  # what grows old does so without jobs too
+                has_chores = self._chore is not None
+                continue
             if job is None:
                 return
             in_a_row, has_chores = in_a_row + 1, self._chore is not None

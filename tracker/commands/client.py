@@ -2,7 +2,8 @@
 
 import errno
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,20 @@ class ControlClient:
         """Stream bytes, never more than a chunk in memory."""
         return await self._ask("POST", path, params=params, body=chunks)
 
+    async def stream(self, path: str, **params: str) -> AsyncGenerator[bytes | dict[str, Any], None]:
+        """Whole lines as they come, in the memory of one line and a piece; the last item has the counts."""
+        last = b""
+        async with self._asked("GET", path, params) as response:
+            if response.status >= 400:
+                _told(response.status, await response.read())
+            async for piece in response.content.iter_any():
+                last += piece
+                end = last.rfind(b"\n", 0, len(last) - 1) + 1  # the last line of all is for us
+                if end:
+                    yield last[:end]
+                    last = last[end:]
+        yield _end_of(last)
+
     async def _ask(
         self,
         method: str,
@@ -57,6 +72,18 @@ class ControlClient:
         body: bytes | AsyncIterator[bytes] | None = None,
         timeout_seconds: float | None = None,
     ) -> dict[str, Any]:
+        async with self._asked(method, path, params, body, timeout_seconds) as response:
+            return _told(response.status, await response.read())
+
+    @asynccontextmanager
+    async def _asked(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str | int] | None = None,
+        body: bytes | AsyncIterator[bytes] | None = None,
+        timeout_seconds: float | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_SECONDS)
         connector = aiohttp.UnixConnector(str(self._socket))
         try:
@@ -64,7 +91,7 @@ class ControlClient:
                 aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
                 session.request(method, HOST + path, params=params, data=body) as response,
             ):
-                return _told(response.status, await response.read())
+                yield response
         except aiohttp.ClientConnectorError as failure:
             raise self._unreachable(failure.os_error) from failure
         except (aiohttp.ClientError, TimeoutError) as failure:
@@ -76,6 +103,17 @@ class ControlClient:
             return NotRunning(f"no server runs at {self._socket}")
         # There is a server, but not for us: opening its files behind its back would be wrong.
         return Refused(f"cannot reach the server at {self._socket}: {failure.strerror}", {})
+
+
+def _end_of(line: bytes) -> dict[str, Any]:
+    """The counts in a stream's last line. Raises Refused when the stream is not whole."""
+    try:
+        told = json.loads(line)
+    except ValueError as failure:
+        raise Refused("the server broke off", {}) from failure
+    if "error" in told:
+        raise Refused(f"the server stopped: {told['error']}", told)
+    return dict(told["end"])
 
 
 def _told(status: int, body: bytes) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from tracker import clock
 from tracker.batching.spool import Spool
+from tracker.batching.spool_values import KeptDead
 from tracker.batching.tools import SpoolTools
 from tracker.config import Config
 from tracker.errors import TrackerError
@@ -32,4 +33,5 @@ def open_spool(config: Config) -> Spool:
         max_bytes=settings.max_bytes,
         remember_ids=settings.remember_ids,
         remember_for_seconds=settings.remember_for_seconds,
+        dead_letters=KeptDead(settings.dead_letters_max_bytes, settings.dead_letters_max_age_seconds),
     )

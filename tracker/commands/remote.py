@@ -1,9 +1,10 @@
 """The spool of a running server, through its control socket: the same methods as the tools on the file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tracker.commands.client import ControlClient
+from tracker.web.control_services import Export, Json
 
 
 class RemoteSpool:
@@ -11,12 +12,13 @@ class RemoteSpool:
 
     def __init__(self, client: ControlClient) -> None:
         self._client = client
+        self.dead = RemoteDead(client)
 
-    async def ls(self) -> Mapping[str, Any]:
+    async def ls(self) -> Json:
         """What waits, for whom."""
         return await self._client.get("/spool")
 
-    async def verify(self) -> Mapping[str, Any]:
+    async def verify(self) -> Json:
         """Check the file and recount."""
         return await self._client.post("/spool/verify", {})
 
@@ -25,23 +27,39 @@ class RemoteSpool:
         told = await self._client.post("/spool/drop-sink", {"sink": sink})
         return int(told["dropped"])
 
-    async def dead_ls(self, sink: str, table: str, reason: str, limit: int) -> Mapping[str, Any]:
+    def export(self) -> Export:
+        """Every row that waits, as lines of JSON."""
+        return self._client.stream("/spool/export")
+
+
+class RemoteDead:
+    """Tools on dead letters that ask."""
+
+    def __init__(self, client: ControlClient) -> None:
+        self._client = client
+
+    async def ls(self, sink: str, table: str, reason: str, limit: int) -> Json:
         """Dead letters without their rows."""
         return await self._client.get("/dead", sink=sink, table=table, reason=reason, limit=limit)
 
-    async def dead_show(self, letter: int) -> Mapping[str, Any] | None:
+    async def show(self, letter: int) -> Json | None:
         """One dead letter with its row."""
         return await self._client.get(f"/dead/{letter}")
 
-    async def dead_replay(self, letters: Sequence[int] | None, sink: str, table: str, reason: str) -> int:
-        """Send dead letters again; how many."""
-        told = await self._client.post("/dead/replay", _command(letters, sink, table, reason))
-        return int(told["replayed"])
+    async def replay(
+        self, letters: Sequence[int] | None, sink: str, table: str, reason: str, edit: str = ""
+    ) -> Json:
+        """Send dead letters again."""
+        command = {**_command(letters, sink, table, reason), "edit": edit}
+        return await self._client.post("/dead/replay", command)
 
-    async def dead_drop(self, letters: Sequence[int] | None, sink: str, table: str, reason: str) -> int:
-        """Drop dead letters for good; how many."""
-        told = await self._client.post("/dead/drop", _command(letters, sink, table, reason))
-        return int(told["dropped"])
+    async def drop(self, letters: Sequence[int] | None, sink: str, table: str, reason: str) -> Json:
+        """Drop dead letters for good."""
+        return await self._client.post("/dead/drop", _command(letters, sink, table, reason))
+
+    def export(self, sink: str, table: str, reason: str) -> Export:
+        """Dead letters with their rows, as lines of JSON."""
+        return self._client.stream("/dead/export", sink=sink, table=table, reason=reason)
 
 
 def _command(letters: Sequence[int] | None, sink: str, table: str, reason: str) -> dict[str, Any]:

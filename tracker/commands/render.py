@@ -78,8 +78,13 @@ def _padded(cell: str, width: int, is_right: bool) -> str:
 
 def _cell(value: Any) -> str:
     text = _plain(value) if value is not None else "NULL"
-    visible = "".join(_visible(character) for character in text[: MAX_CELL + 1])
+    visible = as_visible(text[: MAX_CELL + 1])
     return visible if len(text) <= MAX_CELL else visible[: MAX_CELL - 1] + "…"
+
+
+def as_visible(text: str) -> str:
+    """The text with its control characters spelt out, on one line."""
+    return "".join(_visible(character) for character in text)
 
 
 def _visible(character: str) -> str:

@@ -1,6 +1,6 @@
 """What the control socket's commands act on: protocols that app.py's parts satisfy."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -8,6 +8,8 @@ from tracker.metrics import Metrics
 from tracker.web.control_send import PATIENCE_SECONDS, Recorder
 
 Json = Mapping[str, Any]
+Export = AsyncGenerator[bytes | Json, None]
+"""Lines of JSON in pieces, then, as the last item, the counts."""
 
 
 class Answer(Protocol):
@@ -33,8 +35,33 @@ class Questions(Protocol):
         """Answer one SELECT. Raises QueryError."""
 
 
+class DeadTools(Protocol):
+    """Dead letters as their owner sees them. A filter is '' where all are meant, `letters` None for all."""
+
+    async def ls(self, sink: str, table: str, reason: str, limit: int) -> Json:
+        """`letters` without rows, `total`, `shown`, `summary` by sink, table and kind of reason."""
+
+    async def show(self, letter: int) -> Json | None:
+        """One dead letter with its row, None when there is none of this id."""
+
+    async def replay(
+        self, letters: Sequence[int] | None, sink: str, table: str, reason: str, edit: str = ""
+    ) -> Json:
+        """Send again, edited by a JSON Patch when there is one: how many are `done`, `missing`, `left`."""
+
+    async def drop(self, letters: Sequence[int] | None, sink: str, table: str, reason: str) -> Json:
+        """Drop for good: how many are `done`, `missing`."""
+
+    def export(self, sink: str, table: str, reason: str) -> Export:
+        """Lines of JSON in pieces; the last item has the counts."""
+
+
 class SpoolTools(Protocol):
     """The spool as its owner sees it; everything that comes back is ready for JSON."""
+
+    @property
+    def dead(self) -> DeadTools:
+        """Its dead letters."""
 
     async def ls(self) -> Json:
         """What waits, for whom."""
@@ -45,17 +72,13 @@ class SpoolTools(Protocol):
     async def drop_sink(self, sink: str) -> int:
         """Give up the backlog of a sink that is no longer configured; how many rows. Raises TrackerError."""
 
-    async def dead_ls(self, sink: str, table: str, reason: str, limit: int) -> Json:
-        """Dead letters without their rows; an empty filter lets all through."""
+    def export(self) -> Export:
+        """Every row that waits, as lines of JSON in pieces; the last item has the counts."""
 
-    async def dead_show(self, letter: int) -> Json | None:
-        """One dead letter with its row, None when there is none of this id."""
 
-    async def dead_replay(self, letters: Sequence[int] | None, sink: str, table: str, reason: str) -> int:
-        """Send dead letters again, these or (None) all that the filters let through; how many."""
-
-    async def dead_drop(self, letters: Sequence[int] | None, sink: str, table: str, reason: str) -> int:
-        """Drop dead letters for good, these or (None) all that the filters let through; how many."""
+def nothing_holds(sink: str, table: str) -> bool:
+    """For a server that delivers nothing."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +95,5 @@ class ControlServices:
     max_depth: int
     patience_seconds: float = PATIENCE_SECONDS
     """How long `send` waits for a spool that cannot store now."""
+    release: Callable[[str, str], bool] = nothing_holds
+    """Let a sink's table that holds go on; False when it does not hold. Raises TrackerError."""

@@ -18,17 +18,21 @@ PROBE_SECONDS = 1.0
 
 
 class ControlSocket:
-    """Serves an application on a Unix socket of mode 0600 from `start` to `stop`; both may be called once."""
+    """Serves an application on a Unix socket of mode 0600 from `start` to `stop`; both may be called once.
 
-    def __init__(self, path: Path, app: web.Application) -> None:
+    One that is replacing takes the path also from a server that still listens on it.
+    """
+
+    def __init__(self, path: Path, app: web.Application, *, is_replacing: bool = False) -> None:
         self._path = path
+        self._is_replacing = is_replacing
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         self._server: asyncio.AbstractServer | None = None
         self._inode = 0
 
     async def start(self) -> None:
         """Listen. Raises ConfigError when the path cannot be used or another server listens there."""
-        listener = bind(self._path)
+        listener = bind(self._path, is_replacing=self._is_replacing)
         self._inode = self._path.stat().st_ino
         await self._runner.setup()
         if self._runner.server is None:
@@ -44,8 +48,9 @@ class ControlSocket:
             self._path.unlink(missing_ok=True)
 
 
-def bind(path: Path) -> socket.socket:
-    """A bound listener whose file was never open to anybody else. A file left by a dead server is replaced.
+def bind(path: Path, *, is_replacing: bool = False) -> socket.socket:
+    """A bound listener whose file was never open to anybody else. A file left by a dead server is replaced,
+    with `is_replacing` a living one's too.
 
     Raises ConfigError: path too long, not a socket, somebody listens there, or the folder cannot be written.
     """
@@ -54,7 +59,7 @@ def bind(path: Path) -> socket.socket:
     listener.setblocking(False)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _remove_stale(path)
+        _remove_stale(path, is_replacing=is_replacing)
         _bind_private(listener, path)
     except OSError as failure:
         listener.close()
@@ -83,14 +88,14 @@ def _check_length(path: Path) -> None:
         )
 
 
-def _remove_stale(path: Path) -> None:
+def _remove_stale(path: Path, *, is_replacing: bool) -> None:
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
         raise ConfigError(f"Admin.Socket: {path} exists and is no socket; move it away or set another path")
-    if is_listening(path):
+    if not is_replacing and is_listening(path):
         raise ConfigError(f"Admin.Socket: another server listens on {path}; stop it or set another path")
     path.unlink(missing_ok=True)
 

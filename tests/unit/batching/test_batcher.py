@@ -116,6 +116,20 @@ async def test_a_commit_that_fails_unexpectedly_acknowledges_nothing_and_the_nex
     assert total.accepted == 1
 
 
+async def test_a_failing_disk_is_seen_to_be_well_again_without_a_request(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path, "a")
+    batcher = _batcher(spool)
+    await batcher.call(lambda: spool.database.connection().execute("PRAGMA max_page_count = 1"))
+    with pytest.raises(CannotStore, match="disk full"):
+        await batcher.add([entry("x" * 100_000)])
+    assert batcher.state().failure == "disk full"
+    async with asyncio.timeout(10):
+        while batcher.state().failure:  # noqa: ASYNC110  # the disk gives no signal to wait for
+            await asyncio.sleep(0.01)
+    assert await batcher.add([entry(2)]) == 0
+    await batcher.close()
+
+
 async def test_large_groups_are_committed_in_bounded_parts(tmp_path: Path) -> None:
     batcher = _batcher(open_spool(tmp_path, "a"), max_memory_bytes=100_000_000)
     release = _hold_writer(batcher)

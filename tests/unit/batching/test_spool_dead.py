@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.spools import NOW, check, deliver_all, entry, names, open_spool, seal
-from tracker.batching.dead_letters import REPLAY_ROWS, DeadFilter
+from tracker.batching.dead_letters import REPLAY_ROWS, DeadFilter, summarise
 from tracker.batching.spool import Spool
 
 ALL = DeadFilter()
@@ -38,7 +38,7 @@ def test_dead_letters_are_found_by_sink_table_reason_and_number(spool: Spool) ->
     assert len(spool.dead_letters(DeadFilter(sink="a", table="events"))) == 3
     assert spool.dead_letters(DeadFilter(sink="b")) == []
     assert len(spool.dead_letters(ALL, limit=2)) == 2
-    assert spool.dead_summary() == {("a", "events"): (3, 3 * len(b'{"n":"0"}'))}
+    assert spool.ask(summarise) == {("a", "events"): (3, 3 * len(b'{"n":"0"}'))}
     spool.close()
 
 
@@ -50,7 +50,7 @@ def test_dead_letters_outlive_their_chunks_and_a_restart(tmp_path: Path, spool: 
     spool.close()
     spool = open_spool(tmp_path, "a", "b")
     assert [letter.reason for letter in spool.dead_letters(ALL)] == ["bad date", "bad number", "bad date"]
-    assert spool.state().live_bytes == 3 * len(b'{"n":"0"}')
+    assert (spool.state().live_bytes, spool.state().dead_bytes) == (0, 3 * len(b'{"n":"0"}'))
     check(spool)
     spool.close()
 
