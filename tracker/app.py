@@ -1,26 +1,27 @@
-"""Every part wired together: the one file that knows them all, and the order in which they start and stop."""
+"""Every part wired together: the one file that knows them all, and the order in which they start and stop.
+
+When that happens, and how the process ends, is `process`'s business.
+"""
 
 import asyncio
-import logging
-import os
 import random
-import signal
-import threading
-from collections.abc import Sequence
+import socket
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import uvloop
 from prometheus_client import CollectorRegistry
 
-from tracker import __version__, clock, logs
+from tracker import __version__, clock
 from tracker.batching.batcher import Batcher
 from tracker.batching.delivery import Delivery
 from tracker.batching.spool import Spool
 from tracker.batching.tools import SpoolTools
 from tracker.commands.local import open_spool
-from tracker.config import Config, Listen, Service
-from tracker.errors import ConfigError, TrackerError
+from tracker.config import Config, Service
+from tracker.errors import ConfigError, InUse, TrackerError
 from tracker.health import CollectorHealth
 from tracker.metrics import Metrics
 from tracker.pipeline import Pipeline
@@ -28,25 +29,33 @@ from tracker.scrape import Scrape
 from tracker.scrape.views import ProcessSources
 from tracker.settings import batch_settings, pipeline_settings, sink_settings, web_settings
 from tracker.sinks.registry import as_store, make_sink
-from tracker.tuning import tune
+from tracker.stopping import Stopping
 from tracker.web.control import ControlServices, make_control
 from tracker.web.control_socket import ControlSocket
+from tracker.web.handover import Estate, Offer, Predecessor
+from tracker.web.listeners import bind
 from tracker.web.server import Serving, make_app, serve
 
-log = logging.getLogger(__name__)
-
-EXIT_OK, EXIT_FAILED = 0, 1
-WRITE_TIMEOUT_SECONDS = 60.0
-LAST_SECONDS = 3.0
-"""How long the process may take to end once everything has stopped."""
+LOCK_SECONDS = 0.02
+"""How often the spool is asked for while the process before still has it."""
 BATCHES_IN_MEMORY = 8
 """One batch may take this part of Spool.MaxMemoryBytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heritage:
+    """What a new process has from outside."""
+
+    listeners: Sequence[socket.socket] = ()
+    """Sockets that listen already; none of them: the configuration says where."""
+    predecessor: Predecessor | None = None
+    """The server that ran before and has been told to stop."""
 
 
 class Collector:
     """Every part of one running server. Make it by `start`, on the event loop that serves."""
 
-    def __init__(self, config: Config, spool: Spool) -> None:
+    def __init__(self, config: Config, spool: Spool, heritage: Heritage) -> None:
         self.config = config
         self.metrics = Metrics(CollectorRegistry(), __version__)
         self.spool = spool
@@ -58,53 +67,100 @@ class Collector:
         self.pipeline = Pipeline(self.batcher, pipeline_settings(config), self.metrics)
         self.health = CollectorHealth(self.batcher, self.deliveries, clock.now)
         self.scrape = Scrape(self.metrics, ProcessSources(self.batcher, self.deliveries), clock.now)
-        self.control = ControlSocket(config.admin.socket, make_control(self._services()))
+        is_replacing = heritage.predecessor is not None
+        services = make_control(self._services())
+        self.control = ControlSocket(config.admin.socket, services, is_replacing=is_replacing)
         self.serving: Serving | None = None
+        self.offer: Offer | None = None
+        self._heritage = heritage
 
     @classmethod
-    async def start(cls, config: Config) -> "Collector":
-        """Open the spool, take up what it holds, listen. Raises TrackerError or OSError, and nothing runs."""
-        spool = open_spool(config)
-        collector = cls(config, spool)
+    async def start(cls, config: Config, heritage: Heritage, step_down: Callable[[], None]) -> "Collector":
+        """Open the spool, take up what it holds, listen; `step_down` is called when a new process takes over.
+
+        Raises TrackerError or OSError, and nothing runs.
+        """
+        collector = cls(config, await _open_spool(config, heritage.predecessor), heritage)
         try:
-            await collector._start()
+            await collector._start(step_down)
         except BaseException:
-            await collector.stop()
+            await collector.stop(deliver=False)
             raise
         return collector
 
-    async def _start(self) -> None:
+    async def _start(self, step_down: Callable[[], None]) -> None:
         await self.batcher.call(self.spool.attach_sinks, list(self.sinks))
+        predecessor = self._heritage.predecessor
+        if predecessor is not None:
+            # Clients wait already; a store is free only once the process that wrote to it has ended.
+            await self._serve()
+            await predecessor.ended()
         await self._open_critical()
         for delivery in self.deliveries:
             self.batcher.on_arrival(delivery.notice)
             await delivery.start()
         await asyncio.sleep(0)  # the stores are being opened from here on, and questions wait for them
         await self.control.start()
+        if self.serving is None:
+            await self._serve()
+        self._make_offer(step_down)
+
+    async def _serve(self) -> None:
         app = make_app(
             web_settings(self.config), self.pipeline, self.health, self.metrics, self.scrape, clock.now
         )
-        listen = _listen(self.config)
-        self.serving = await serve(
-            app,
-            listen.host or "",
-            listen.port,
-            shutdown_seconds=self.config.shutdown.grace_seconds,
-            idle_seconds=self.config.idle_timeout_seconds,
-        )
+        listeners = self._heritage.listeners or bind(*_address(self.config))
+        self.serving = await serve(app, listeners, idle_seconds=self.config.idle_timeout_seconds)
 
-    async def stop(self) -> None:
-        """Accept no more, end requests, deliver for a bounded time, let go; the rest waits in the spool."""
+    def _make_offer(self, step_down: Callable[[], None]) -> None:
+        if self.serving is None:
+            raise RuntimeError("only a server that listens can be taken over")
+        grace_seconds = self.config.shutdown.grace_seconds
+        estate = Estate(str(self.config.listen or ""), grace_seconds, self.serving.listeners)
+        self.offer = Offer(self.config.admin.socket, estate, step_down)
+        self.offer.start()
+
+    async def stop(self, *, deliver: bool = True) -> bool:
+        """Accept no more, end requests, deliver for a bounded time, let go; the rest waits in the spool.
+
+        All of it within Shutdown.GraceSeconds, PreStop apart. True when every part came to its end. Without
+        `deliver` everything waits for the next process, which is to come as soon as possible.
+        """
         self.health.is_stopping = True
-        if self.serving is not None:
+        if self.offer is not None:
+            self.offer.withdraw()
+        if self.serving is not None and deliver:
             await asyncio.sleep(self.config.shutdown.pre_stop_seconds)
-            await self.serving.stop()
-        await self.pipeline.close()
-        grace = self.config.shutdown.grace_seconds
-        await asyncio.gather(*(delivery.drain(grace) for delivery in self.deliveries))
-        await self.control.stop()
-        await asyncio.gather(*(delivery.stop() for delivery in self.deliveries))
-        await self.batcher.close()
+        stopping = Stopping(self.config.shutdown.grace_seconds, asyncio.get_running_loop().time)
+        await self._end_requests(stopping)
+        if deliver:
+            await self._deliver(stopping)
+        await self._let_go(stopping)
+        return not stopping.late
+
+    async def _end_requests(self, stopping: Stopping) -> None:
+        until = stopping.budget.requests
+        if self.serving is not None:
+            await self.serving.stop(stopping.left(until))
+        await stopping.part("events that nobody waits for", until, self.pipeline.close())
+
+    async def _deliver(self, stopping: Stopping) -> None:
+        seconds = stopping.left(stopping.budget.delivery)
+        drains = (delivery.drain(seconds) for delivery in self.deliveries)
+        await stopping.part("delivery", stopping.budget.stores, *drains)
+
+    async def _let_go(self, stopping: Stopping) -> None:
+        """Close all side by side: what is slow to close must keep neither the spool from being closed nor the
+        next process from accepting."""
+        budget = stopping.budget
+        stores = (delivery.stop() for delivery in self.deliveries)
+        await asyncio.gather(
+            stopping.part("control socket", budget.stores, self.control.stop()),
+            stopping.part("stores", budget.stores, *stores),
+            stopping.part("spool", budget.spool, self.batcher.close()),
+        )
+        if self.offer is not None:
+            self.offer.close()
 
     def _delivery(self, service: Service) -> Delivery:
         return Delivery(
@@ -114,7 +170,7 @@ class Collector:
             metrics=self.metrics,
             clock=clock.now,
             random=random.random,
-            write_timeout_seconds=WRITE_TIMEOUT_SECONDS,
+            write_timeout_seconds=service.write_timeout_seconds,
             max_batch_bytes=self.config.spool.max_memory_bytes // BATCHES_IN_MEMORY,
         )
 
@@ -122,6 +178,12 @@ class Collector:
         for service in self.config.sinks:
             if service.critical:
                 await self.sinks[service.name].open()
+
+    def _release(self, sink: str, table: str) -> bool:
+        for delivery in self.deliveries:
+            if delivery.sink.name == sink:
+                return delivery.release(table)
+        raise TrackerError(f"there is no sink {sink!r}; there are {', '.join(self.sinks)}")
 
     def _services(self) -> ControlServices:
         return ControlServices(
@@ -135,78 +197,34 @@ class Collector:
             clock=clock.now,
             max_line_bytes=self.config.limits.max_body_bytes,
             max_depth=self.config.limits.max_depth,
+            release=self._release,
         )
 
     async def _status(self) -> dict[str, Any]:
         return {**await self.scrape.as_json(), "health": self.health.health()}
 
 
-def _listen(config: Config) -> Listen:
+def _address(config: Config) -> tuple[str, int]:
     if config.listen is None:
         raise ConfigError("ProxyExceptHTTP: nothing listens without it")
-    return config.listen
+    return config.listen.host or "", config.listen.port
 
 
-def run(config: Config, warnings: Sequence[str]) -> int:
-    """Serve until a signal says stop; returns the exit code. Raises TrackerError when the start fails."""
-    os.umask(0o077)  # what visitors did is nobody else's on this machine
-    logs.configure(config.log.level, config.log.format)
-    for warning in warnings:
-        log.warning("configuration", extra={"fields": {"warning": warning}})
-    tune()
-    try:
-        return uvloop.run(_serve(config))
-    except OSError as error:
-        raise TrackerError(f"the start failed: {error}") from error
+async def _open_spool(config: Config, predecessor: Predecessor | None) -> Spool:
+    """Open the spool, as soon as a process that was told to stop has let go of it.
 
-
-async def _serve(config: Config) -> int:
-    stopping = asyncio.Event()
+    On a thread of its own, so that a signal is heard meanwhile: reading a damaged file takes long.
+    """
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, stopping)
-    collector = await Collector.start(config)
-    _greet(collector)
-    await stopping.wait()
-    log.info("stopping")
-    await collector.stop()
-    log.info("stopped")
-    _end_in_any_case()
-    return EXIT_OK
-
-
-def _end_in_any_case() -> None:
-    """Everything is on disk; a driver's thread that never comes back must not keep the process alive."""
-    watchdog = threading.Timer(LAST_SECONDS, os._exit, (EXIT_OK,))
-    watchdog.daemon = True
-    watchdog.start()
-
-
-def _greet(collector: Collector) -> None:
-    """Tell a person at the terminal where to send, where the data lies, and what to try."""
-    if collector.serving is None:
-        raise RuntimeError("only a server that listens can greet")
-    config = collector.config
-    host = _listen(config).host or "127.0.0.1"
-    url = f"http://{f'[{host}]' if ':' in host else host}:{collector.serving.port}"
-    stores = ", ".join(service.context for service in config.sinks) or "nowhere: no store is configured"
-    if config.spool.durability == "memory":
-        log.warning(
-            "durability is memory: what is acknowledged does not survive a power cut or a killed machine"
-        )
-    route = f"{url}/tr/v{config.api_version}/tr/"
-    lines = (
-        f"tracker {__version__}",
-        f"  send events to    {route}",
-        f"  data lies in      {stores}",
-        f"  what waits is in  {config.spool.path} ({config.spool.durability})",
-        f"""  try               curl {route} --data '{{"vid": "user-123", "ename": "page_view"}}'""",
-    )
-    print("\n".join(lines), flush=True)
-
-
-def _on_signal(stopping: asyncio.Event) -> None:
-    if stopping.is_set():
-        # The second signal: whatever was acknowledged is on disk, so there is nothing to wait for.
-        os._exit(EXIT_FAILED)
-    stopping.set()
+    deadline = loop.time() + (predecessor.patience_seconds if predecessor else 0.0)
+    thread = ThreadPoolExecutor(1, "spool-opener")
+    try:
+        while True:
+            try:
+                return await loop.run_in_executor(thread, open_spool, config)
+            except InUse:
+                if loop.time() >= deadline:
+                    raise
+            await asyncio.sleep(LOCK_SECONDS)
+    finally:
+        thread.shutdown(wait=False)

@@ -13,13 +13,13 @@ from tracker.errors import ConfigError
 from tracker.web.control_socket import MAX_PATH_BYTES, ControlSocket, bind, is_listening
 
 
-def serving(path: Path) -> ControlSocket:
+def serving(path: Path, *, is_replacing: bool = False) -> ControlSocket:
     async def answer(request: web.Request) -> web.Response:
         return web.Response(text="yes")
 
     app = web.Application()
     app.router.add_get("/", answer)
-    return ControlSocket(path, app)
+    return ControlSocket(path, app, is_replacing=is_replacing)
 
 
 async def asked(path: Path) -> str:
@@ -50,6 +50,17 @@ async def test_it_answers_and_its_file_goes_with_it(tmp_path: Path) -> None:
     await control.start()
     assert await asked(path) == "yes"
     await control.stop()
+    assert not path.exists()
+
+
+async def test_one_that_replaces_another_gets_its_path_and_keeps_it(tmp_path: Path) -> None:
+    path = tmp_path / "tracker.sock"
+    first, second = serving(path), serving(path, is_replacing=True)
+    await first.start()
+    await second.start()
+    await first.stop()
+    assert await asked(path) == "yes"
+    await second.stop()
     assert not path.exists()
 
 
