@@ -1,7 +1,9 @@
 """Starting what is measured: the server on one core, the load on another, both in processes of their own."""
 
+import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -16,13 +18,19 @@ from bench.load import Outcome
 
 SERVER_CORE, LOAD_CORE = 0, 1
 START_SECONDS = 30
+LOWEST_PORT, LOWEST_EPHEMERAL_PORT = 10_000, 32_768
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on loopback that nothing listens on.
+
+    Below the range from which the system takes ports for connections, so that none has it a moment later.
+    """
+    while True:
+        port = random.randrange(LOWEST_PORT, LOWEST_EPHEMERAL_PORT)  # noqa: S311 (no secret)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _pinned(arguments: list[str], core: int, **options: object) -> subprocess.Popen[bytes]:

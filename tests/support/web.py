@@ -16,6 +16,7 @@ from tracker.errors import CannotStore
 from tracker.events import Entry
 from tracker.metrics import Metrics
 from tracker.pipeline import Pipeline, PipelineSettings
+from tracker.web.listeners import bind
 from tracker.web.server import Serving, make_app, serve
 from tracker.web.settings import Networks, WebSettings
 
@@ -54,14 +55,14 @@ class Source:
     def __init__(self) -> None:
         self.is_ready = True
 
-    def ready(self) -> tuple[bool, dict[str, Any]]:
+    def ready(self, with_details: bool) -> tuple[bool, dict[str, Any]]:
         return self.is_ready, {"ready": self.is_ready, "reasons": [] if self.is_ready else ["draining"]}
 
     def health(self) -> dict[str, Any]:
-        return {"status": "ok", "version": "0", "uptime": 1.5, "sinks": self.sinks()}
+        return {"status": "ok", "version": "0", "uptime": 1.5, "sinks": self.sinks(False)}
 
-    def sinks(self) -> dict[str, Any]:
-        return {"duckdb": {"breaker": "closed"}}
+    def sinks(self, with_details: bool) -> dict[str, Any]:
+        return {"duckdb": {"breaker": "closed", "with_details": with_details}}
 
     async def as_json(self) -> dict[str, Any]:
         return {"batching": {"enabled": True}}
@@ -121,11 +122,12 @@ async def front(settings: WebSettings | None = None) -> AsyncIterator[Front]:
         trusted_proxies=LOOPBACK, metrics_from=LOOPBACK, default_redirect="https://home.example/"
     )
     app = make_app(settings or default, pipeline, source, metrics, source, clock.now)
-    serving = await serve(app, "127.0.0.1", 0, shutdown_seconds=2)
+    serving = await serve(app, bind("127.0.0.1", 0))
     async with ClientSession() as client:
         try:
             yield Front(serving, spooler, source, metrics, client)
         finally:
             spooler.open.set()
-            await serving.stop()
+            await client.close()  # quiet connections are given a moment for a last request
+            await serving.stop(2)
             await pipeline.close()

@@ -56,13 +56,21 @@ class Config(Section):
     workers: Annotated[int, whole(1, 1024)] = key("Workers", 1, "processes that share the port")
     read_timeout_seconds: Duration = key("ReadTimeoutSeconds", 20, "time to read a body")
     read_header_timeout_seconds: Duration = key(
-        "ReadHeaderTimeoutSeconds", 20, "time to read a request's headers"
+        "ReadHeaderTimeoutSeconds",
+        20,
+        "time to read a request's headers, and for a new connection's first to come",
     )
-    write_timeout_seconds: Duration = key("WriteTimeoutSeconds", 20, "time to write an answer")
+    write_timeout_seconds: Duration = key(
+        "WriteTimeoutSeconds", 20, "time a client may take over an answer; then it is cut off"
+    )
     idle_timeout_seconds: Duration = key(
         "IdleTimeoutSeconds", 75, "time a connection may stay open between requests"
     )
-    max_header_bytes: Size = key("MaxHeaderBytes", 2**20, "largest header")
+    max_header_bytes: Size = key(
+        "MaxHeaderBytes",
+        2**20,
+        "most bytes of a request line and its headers; no single line may have more than 8190",
+    )
 
     # TLS
     use_local_tls: Flag = key("UseLocalTLS", False, "serve HTTPS with the certificate of TLSCert")

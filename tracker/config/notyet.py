@@ -17,14 +17,12 @@ _PRUNE = "old rows will be pruned"
 _EXPORT = "DuckDB's tables will be exported to S3"
 _FACEBOOK = "events will be sent to Facebook"
 _DRIVERS = "stores with a connection pool will be written to"
-_BOUNDS = "the listener will bound this by configuration"
 _RUN_TIME = "nothing: the original made it at run time"
 
 NOT_YET: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("UseLocalTLS", "TLSCert", "TLSKey", "ProxyPort", "ProxyPortTLS"), _TLS),
         **dict.fromkeys(("ProxyPortRedirect", "IgnoreInsecureTLS", "LetsEncryptDomains"), _TLS),
-        **dict.fromkeys(("ReadHeaderTimeoutSeconds", "WriteTimeoutSeconds", "MaxHeaderBytes"), _BOUNDS),
         "Workers": "several processes will share the port",
         "AccountHashMixer": "the account of an event will be checked",
         "Consume": "queues will be read",

@@ -37,6 +37,14 @@ class Spool(Section):
         Literal["power-loss", "process-crash", "memory"], choice("power-loss", "process-crash", "memory")
     ] = key("Durability", "power-loss", "what an acknowledged event survives")
     max_bytes: Size = key("MaxBytes", 10 * 2**30, "bytes that may wait on disk; beyond them requests get 503")
+    dead_letters_max_bytes: Size = key(
+        "DeadLettersMaxBytes",
+        2**30,
+        "bytes of rows that a store refused; beyond them the oldest are dropped; not part of MaxBytes",
+    )
+    dead_letters_max_age_seconds: LongDuration = key(
+        "DeadLettersMaxAge", "90d", "age at which rows that a store refused are dropped"
+    )
     max_memory_bytes: Size = key("MaxMemoryBytes", 64 * 2**20, "bytes that may wait in memory for the disk")
     remember_ids: Annotated[int, whole(0, 100_000_000)] = key(
         "RememberIds",
@@ -76,6 +84,23 @@ class Limits(Section):
     max_body_bytes: Size = key("MaxBodyBytes", 8 * 2**20, "largest body as it is sent")
     max_inflated_bytes: Size = key(
         "MaxInflatedBytes", 16 * 2**20, "largest body or frame once it is decompressed"
+    )
+    max_bodies_in_memory: Size = key(
+        "MaxBodiesInMemory",
+        64 * 2**20,
+        "bytes of clients that were read and not dealt with; beyond them whoever sent most gets 503",
+    )
+    max_open_connections: Annotated[int, whole(1, 1_000_000)] = key(
+        "MaxOpenConnections",
+        16_000,
+        "connections at once, fewer when the system allows fewer open files; beyond them the oldest without"
+        " a request are closed, else new ones get 503",
+    )
+    max_connections_per_address: Annotated[int, whole(0, 1_000_000)] = key(
+        "MaxConnectionsPerAddress",
+        2_000,
+        "of them from one IPv4 address or one /64 of IPv6; beyond them 429; 0 is no limit, and none holds for"
+        " TrustedProxies",
     )
     max_events: Annotated[int, whole(1, 1_000_000)] = key("MaxEvents", 10_000, "most events of one request")
     max_depth: Annotated[int, whole(1, 500)] = key("MaxDepth", 64, "deepest nesting of an event")
@@ -130,8 +155,12 @@ class Shutdown(Section):
     """How the server ends."""
 
     grace_seconds: Duration = key(
-        "GraceSeconds", 5, "time for requests to end and for waiting rows to be delivered"
+        "GraceSeconds",
+        5,
+        "time for the whole end: requests, delivery of what waits, closing; what is late is cut off",
     )
     pre_stop_seconds: Duration = key(
-        "PreStop", "0s", "time between the signal, from which on /readyz says 503, and the end of accepting"
+        "PreStop",
+        "0s",
+        "time before that, between the signal, from which on /readyz says 503, and the end of accepting",
     )

@@ -42,6 +42,13 @@ def _status_line(status: int) -> bytes:
     return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
 
 
+def closing_answer(status: int, reason: str, head: bytes = b"") -> bytes:
+    """A whole answer to what was no request; the connection ends with it."""
+    length = b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(reason.encode())
+    date = _date_line(int(time.time()))
+    return b"".join((_status_line(status), TEXT, NO_STORE, head, _SERVER, date, length, reason.encode()))
+
+
 class Answer(web.StreamResponse):
     """A whole response: `head` is header lines (each ended by CRLF) beside length, date and connection."""
 

@@ -15,9 +15,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 from tracker.errors import BadHit, TooLarge
 from tracker.events import Values
 from tracker.steps.json_input import loads
+from tracker.web.connection import connection_of
 from tracker.web.inflate import decode_body
 from tracker.web.settings import WebLimits
 
+MOST_VALUES = 1_000_000
+"""Of one body: as objects they take some hundred bytes each."""
 INFLATE_ON_LOOP_BYTES = 256 * 1024
 """Sent or inflated, up to here it is quicker than handing it to a thread."""
 NOT_AN_OBJECT = "expected a JSON object"
@@ -60,6 +63,7 @@ def told_apart(data: bytes, limits: WebLimits) -> Values | Many:
     """
     if not data:
         return {}
+    _refuse_countless_values(data)
     lines = _lines_when_first_is_whole(data, limits.max_depth)
     if lines is None:
         try:
@@ -73,6 +77,14 @@ def told_apart(data: bytes, limits: WebLimits) -> Values | Many:
                     return {}
                 raise
     return Many(lines=_bounded(lines, limits))
+
+
+def _refuse_countless_values(data: bytes) -> None:
+    """Judged before anything is made of them: there are at most as many as commas and opening brackets."""
+    if len(data) <= MOST_VALUES:
+        return
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_VALUES:
+        raise TooLarge(f"more than {MOST_VALUES} values in one body", "too_many")
 
 
 def _lines_when_first_is_whole(data: bytes, max_depth: int) -> list[bytes] | None:
@@ -125,41 +137,52 @@ class BodyReader:
             raise self._too_large()
         return data
 
-    async def read(self, request: web.BaseRequest) -> bytes:
-        """The body without its Content-Encoding. Raises BadHit, TooLarge, TooSlow, UnknownEncoding."""
-        data = await self._read_rest(request)
-        encoding = request.headers.get("Content-Encoding")
-        return data if not encoding else await self._decoded(data, encoding)
+    def decoded(self, request: web.BaseRequest, data: bytes) -> bytes | None:
+        """A body without its Content-Encoding, None when it is too large for the event loop: see `inflated`.
 
-    async def _decoded(self, data: bytes, encoding: str) -> bytes:
-        limit = self._limits.max_inflated_bytes
-        if not data:
+        Raises BadHit, TooLarge, UnknownEncoding.
+        """
+        encoding = request.headers.get("Content-Encoding")
+        if not encoding or not data:
             return data
-        if len(data) <= INFLATE_ON_LOOP_BYTES:
-            try:
-                return decode_body(data, encoding, min(limit, INFLATE_ON_LOOP_BYTES))
-            except TooLarge:
-                if limit <= INFLATE_ON_LOOP_BYTES:
-                    raise
+        if len(data) > INFLATE_ON_LOOP_BYTES:
+            return None
+        limit = self._limits.max_inflated_bytes
+        try:
+            return decode_body(data, encoding, min(limit, INFLATE_ON_LOOP_BYTES))
+        except TooLarge:
+            if limit <= INFLATE_ON_LOOP_BYTES:
+                raise
+            return None
+
+    async def inflated(self, request: web.BaseRequest, data: bytes) -> bytes:
+        """The same for a large one, off the event loop."""
+        encoding, limit = request.headers["Content-Encoding"], self._limits.max_inflated_bytes
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, decode_body, data, encoding, limit)
 
-    async def _read_rest(self, request: web.BaseRequest) -> bytes:
+    async def read(self, request: web.BaseRequest) -> bytes:
+        """The body as sent. Raises BadHit, TooLarge, TooSlow; CannotStore when others need the room."""
         limit = self._limits.max_body_bytes
         if (request.content_length or 0) > limit:
             raise self._too_large()
         _ask_for_body(request)
-        data = bytearray()
+        data, connection = bytearray(), connection_of(request)
         try:
-            async with asyncio.timeout(self._limits.body_seconds or None):
+            async with asyncio.timeout(self._limits.body_seconds or None) as deadline:
+                connection.reads_until(deadline)
                 async for piece in request.content.iter_any():
                     data += piece
                     if len(data) > limit:
                         raise self._too_large()
         except TimeoutError as error:
+            if connection.trouble is not None:
+                raise connection.trouble from error
             raise TooSlow(f"the body took longer than {self._limits.body_seconds:g} s", "slow") from error
         except (HttpProcessingError, web.RequestPayloadError) as error:
             raise BadHit("the body is not framed as HTTP asks", "framing") from error
+        finally:
+            connection.reads_until(None)
         return bytes(data)
 
     def _too_large(self) -> TooLarge:

@@ -12,6 +12,11 @@ MOST_INFLATION = 255
 """No LZ4 block inflates further, so a longer declared length is a lie."""
 
 
+def inflated_bytes(frame: bytes) -> int:
+    """How long a binary frame says its content is; nothing was judged yet."""
+    return int.from_bytes(frame[:HEAD_BYTES], "little")
+
+
 def unpack(frame: bytes, limit: int) -> bytes:
     """A binary frame's content, at most `limit` bytes.
 
@@ -19,7 +24,7 @@ def unpack(frame: bytes, limit: int) -> bytes:
     """
     if len(frame) <= HEAD_BYTES:
         raise BadHit("a binary frame is four bytes of length and an LZ4 block", "lz4")
-    declared = int.from_bytes(frame[:HEAD_BYTES], "little")
+    declared = inflated_bytes(frame)
     block = frame[HEAD_BYTES:]
     if declared > limit:
         raise TooLarge(f"the frame declares {declared} bytes, more than {limit}")

@@ -13,16 +13,18 @@ from aiohttp import web
 from tracker.metrics import Metrics
 from tracker.web.answers import text_answer
 from tracker.web.bodies import BodyReader
+from tracker.web.connection import connection_of
 from tracker.web.cookies import CookieWriter, Sites
 from tracker.web.cors import Cors
 from tracker.web.counts import EventCounts
+from tracker.web.doors import Doors
 from tracker.web.files import Files
 from tracker.web.gate import Gate
 from tracker.web.health import Health
 from tracker.web.intake import Intake
 from tracker.web.ports import EventPipeline, Handler, HealthSource, Now, ScrapeSource
 from tracker.web.redirects import RedirectRules
-from tracker.web.requests import RequestReader, raw_path_of
+from tracker.web.requests import RequestReader, is_head_larger, raw_path_of
 from tracker.web.routes import Commons, Route
 from tracker.web.settings import WebSettings
 from tracker.web.tracking import Tracking, TrackingParts
@@ -38,15 +40,23 @@ class Web:
     tracked: dict[str, Route]
     plain: dict[str, Route]
     nothing: Route
+    too_large: Route
+    """For a head that is larger than `most_head_bytes`."""
+    most_head_bytes: int
     usual: dict[str, Route]
     """Paths as clients mostly send them, found without taking them apart."""
     sockets: Sockets
     executor: ThreadPoolExecutor
     metrics: Metrics
+    doors: Doors
 
     def handle(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
         """The answer to a request, to be awaited."""
         route = self.usual.get(request.raw_path) or self.find(request.raw_path)
+        if connection_of(request).unread > self.most_head_bytes and is_head_larger(
+            request, self.most_head_bytes
+        ):
+            route = self.too_large
         return route.answer(request)
 
     def find(self, target: str) -> Route:
@@ -59,6 +69,7 @@ class Web:
 
     async def close(self) -> None:
         """End sockets, let go of the thread. Safe twice."""
+        self.doors.stop()
         await self.sockets.close()
         self.executor.shutdown(wait=False, cancel_futures=True)
 
@@ -90,10 +101,13 @@ def make_app(
         tracked=tracked,
         plain=_health(Health(health, scrape, commons.reader, commons.gate, settings.metrics_from), commons),
         nothing=Route("unknown", {}, commons, otherwise=_nothing),
+        too_large=Route("unknown", {}, commons, otherwise=_too_large),
+        most_head_bytes=settings.limits.max_header_bytes,
         usual={f"/tr/{version}/{name}{end}": route for name, route in tracked.items() for end in ("", "/")},
         sockets=sockets,
         executor=executor,
         metrics=metrics,
+        doors=Doors(settings, metrics),
     )
 
 
@@ -167,6 +181,10 @@ def _health(health: Health, commons: Commons) -> dict[str, Route]:
         "metrics": health.metrics,
     }
     return {name: Route(name, {"GET": one, "HEAD": one}, commons) for name, one in handlers.items()}
+
+
+async def _too_large(request: web.BaseRequest) -> web.StreamResponse:
+    return text_answer(431, "the head has more bytes than MaxHeaderBytes allows")
 
 
 async def _nothing(request: web.BaseRequest) -> web.StreamResponse:

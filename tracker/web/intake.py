@@ -13,6 +13,8 @@ from tracker.pipeline import Prepared
 from tracker.web.bodies import Many
 from tracker.web.ports import EventPipeline, Now
 
+LARGE_BYTES = 256 * 1024
+"""Bodies that are larger are worked out one after another: as objects they take many times their bytes."""
 SLICE = 100
 """Events worked off before others get their turn."""
 
@@ -39,6 +41,8 @@ class Intake:
         self._pipeline = pipeline
         self._max_depth = max_depth
         self._now = now
+        self.turn = asyncio.Lock()
+        """Whoever works out what is larger than LARGE_BYTES has it meanwhile."""
 
     def one(self, envelope: Envelope, values: Values, *, is_new: bool = False) -> Prepared:
         """One event; `is_new` when the visitor id in the envelope was made for it. Raises BadHit."""

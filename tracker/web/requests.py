@@ -128,6 +128,12 @@ def _asked(request: web.BaseRequest) -> Asked:
     return request.method, peer[0] if peer and not isinstance(peer, str) else "", request.secure, raw
 
 
+def is_head_larger(request: web.BaseRequest, size: int) -> bool:
+    """Whether request line and headers have more bytes than `size`."""
+    fields = sum([len(name) + len(value) + 4 for name, value in request.raw_headers])
+    return len(request.method) + len(request.raw_path) + 12 + fields > size
+
+
 def _is_small(asked: Asked) -> bool:
     return sum([len(name) + len(value) for name, value in asked[3]]) <= REMEMBERED_BYTES
 

@@ -31,6 +31,17 @@ class WebLimits:
     max_inflated_bytes: int = 16 * MIB
     body_seconds: float = 30.0
     """How long a body may take to arrive; 0 is no limit."""
+    header_seconds: float = 20.0
+    """How long a request's head may take, and a new connection's first one to come; 0 is no limit."""
+    write_seconds: float = 20.0
+    """How long a client may take over an answer; 0 is no limit."""
+    max_header_bytes: int = MIB
+    """Request line and headers together."""
+    max_bodies_in_memory: int = 64 * MIB
+    """Bytes of all clients that were not dealt with yet; beyond them whoever sent most gives way."""
+    max_open_connections: int = 16_000
+    max_connections_per_address: int = 2_000
+    """Of one IPv4 address or one /64 of IPv6, trusted proxies excepted; 0 is no limit."""
     max_events: int = 10_000
     max_depth: int = 64
     max_message_bytes: int = MIB

@@ -24,7 +24,7 @@ from tracker.web.answers import (
 from tracker.web.bodies import BodyReader, Many, told_apart
 from tracker.web.cookies import CookieWriter
 from tracker.web.counts import EventCounts
-from tracker.web.intake import Intake
+from tracker.web.intake import LARGE_BYTES, Intake, Sorted
 from tracker.web.ports import EventPipeline
 from tracker.web.redirects import RedirectRules
 from tracker.web.requests import RequestReader, Surroundings, query_pairs
@@ -60,24 +60,24 @@ class Tracking:
 
     async def track(self, request: web.BaseRequest) -> Answer:
         """tr: empty and durable for one event, what was accepted for several."""
-        around, envelope, body = await self._receive(request)
-        if isinstance(body, Many):
-            return await self._track_many(around, envelope, body)
-        identity = await self._store_one(envelope, body)
-        return Answer(200, self._head(around, identity))
+        around, done = await self._receive(request)
+        if isinstance(done, Sorted):
+            return await self._answer_many(around, done)
+        await self._pipeline.store((done,), self._route)
+        return Answer(200, self._head(around, done.identity))
 
     async def track_server(self, request: web.BaseRequest) -> Answer:
         """str: the event's id as a JSON string for one event, what was accepted for several."""
-        around, envelope, body = await self._receive(request)
-        if isinstance(body, Many):
-            return await self._track_many(around, envelope, body)
-        identity = await self._store_one(envelope, body)
-        return Answer(200, JSON + self._head(around, None), f'"{identity.eid}"'.encode())
+        around, done = await self._receive(request)
+        if isinstance(done, Sorted):
+            return await self._answer_many(around, done)
+        await self._pipeline.store((done,), self._route)
+        return Answer(200, JSON + self._head(around, None), f'"{done.identity.eid}"'.encode())
 
     async def pixel(self, request: web.BaseRequest) -> Answer:
         """img: the pixel, stored or not, after a moment at the longest."""
-        around, envelope, body = await self._receive(request)
-        prepared = await self._prepare_all(envelope, body)
+        around, done = await self._receive(request)
+        prepared = self._all_of(done)
         if storing := self._pipeline.store_later(prepared, self._route):
             await asyncio.wait((storing,), timeout=PIXEL_WAIT_SECONDS)
         return pixel_answer(around.cors + self._cookies(around, prepared[0].identity if prepared else None))
@@ -104,37 +104,55 @@ class Tracking:
 
     async def _track_later(self, request: web.BaseRequest) -> Identity | None:
         try:
-            _, envelope, body = await self._receive(request)
-            prepared = await self._prepare_all(envelope, body)
+            _, done = await self._receive(request)
+            prepared = self._all_of(done)
         except BadHit as error:
             self.counts.rejected(error)
             return None
         self._pipeline.store_later(prepared, self._route)
         return prepared[0].identity if prepared else None
 
-    async def _receive(self, request: web.BaseRequest) -> tuple[Surroundings, Envelope, Values | Many]:
+    async def _receive(self, request: web.BaseRequest) -> tuple[Surroundings, Prepared | Sorted]:
+        """What was sent, worked out: one event, or several. Nothing but that stays in memory."""
         if request.method != "POST":
             self.counts.received.inc()
-            return *self._parts.reader.asked(request, self._route), {}
+            around, envelope = self._parts.reader.asked(request, self._route)
+            return around, self._intake.one(envelope, {})
         around, envelope = self._parts.reader.posted(request, self._route)
+        bodies, sent, body = self._parts.bodies, b"", None
         try:
-            data = self._parts.bodies.at_hand(request)
+            data = bodies.at_hand(request)
             if data is None:
-                data = await self._parts.bodies.read(request)
-            body = told_apart(data, self._parts.limits)
+                sent = await bodies.read(request)
+                data = bodies.decoded(request, sent)
+            if data is not None and len(data) <= LARGE_BYTES:
+                body = told_apart(data, self._parts.limits)
         except BadHit:
             self.counts.received.inc()
             raise
-        self.counts.received.inc(len(body) if isinstance(body, Many) else 1)
-        return around, envelope, body
+        if body is None:
+            async with self._intake.turn:
+                return around, await self._work_out(envelope, await self._large(request, sent, data))
+        return around, await self._work_out(envelope, body)
 
-    async def _store_one(self, envelope: Envelope, values: Values) -> Identity:
-        prepared = self._intake.one(envelope, values)
-        await self._pipeline.store((prepared,), self._route)
-        return prepared.identity
+    async def _large(self, request: web.BaseRequest, sent: bytes, data: bytes | None) -> Values | Many:
+        """What a large body holds; `data` is None when it must be inflated first."""
+        try:
+            if data is None:
+                data = await self._parts.bodies.inflated(request, sent)
+            return told_apart(data, self._parts.limits)
+        except BadHit:
+            self.counts.received.inc()
+            raise
 
-    async def _track_many(self, around: Surroundings, envelope: Envelope, events: Many) -> Answer:
-        done = await self._intake.many(envelope, events)
+    async def _work_out(self, envelope: Envelope, body: Values | Many) -> Prepared | Sorted:
+        if isinstance(body, Many):
+            self.counts.received.inc(len(body))
+            return await self._intake.many(envelope, body)
+        self.counts.received.inc()
+        return self._intake.one(envelope, body)
+
+    async def _answer_many(self, around: Surroundings, done: Sorted) -> Answer:
         for _, error in done.rejected:
             self.counts.rejected(error)
         if done.prepared:
@@ -145,10 +163,9 @@ class Tracking:
         status = 400 if done.rejected and not done.prepared else 200
         return json_answer(status, done.answer(), around.cors + self._cookies(around, visitor))
 
-    async def _prepare_all(self, envelope: Envelope, body: Values | Many) -> list[Prepared]:
-        if not isinstance(body, Many):
-            return [self._intake.one(envelope, body)]
-        done = await self._intake.many(envelope, body)
+    def _all_of(self, done: Prepared | Sorted) -> list[Prepared]:
+        if not isinstance(done, Sorted):
+            return [done]
         for _, error in done.rejected:
             self.counts.rejected(error)
         return done.prepared

@@ -16,11 +16,12 @@ from tracker.errors import BadHit, CannotStore
 from tracker.events import Envelope
 from tracker.web.answers import try_again_answer
 from tracker.web.bodies import Many, told_apart
+from tracker.web.connection import Connection, connection_of
 from tracker.web.cookies import CookieWriter
 from tracker.web.counts import EventCounts
 from tracker.web.files import response_headers
-from tracker.web.frames import unpack
-from tracker.web.intake import Intake, Sorted, of_visitor
+from tracker.web.frames import inflated_bytes, unpack
+from tracker.web.intake import LARGE_BYTES, Intake, Sorted, of_visitor
 from tracker.web.ports import EventPipeline
 from tracker.web.requests import RequestReader
 from tracker.web.settings import WebLimits
@@ -29,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 IN_FLIGHT = 16
 """Frames of one socket that may wait for the disk; beyond them nothing more is read from it."""
+FRAMING_BYTES = 14
+"""A frame's head has at most so many."""
 HEARTBEAT_SECONDS = 30.0
 CLOSE_SECONDS = 2.0
 """How long a peer may take to answer our close."""
@@ -55,6 +58,8 @@ class Sockets:
         self._parts = parts
         self._open: dict[Socket, asyncio.Task[Any] | None] = {}
         self._is_closing = False
+        self._most_deflating = parts.limits.max_bodies_in_memory // parts.limits.max_message_bytes
+        self._deflating = 0
         self.counts = parts.counts
 
     def __len__(self) -> int:
@@ -74,13 +79,23 @@ class Sockets:
             timeout=CLOSE_SECONDS,
             heartbeat=HEARTBEAT_SECONDS,
             max_msg_size=parts.limits.max_message_bytes,
+            # One read may make a whole message of a few bytes, on all sockets at once: so not on all of them.
+            compress=self._deflating < self._most_deflating,
             decode_text=False,
             protocols=_asked_protocols(request),
         )
         lines = around.cors + parts.cookies.lines_for(who, around.host, around.is_https)
         response.headers.extend(response_headers(lines))
         await response.prepare(request)
-        await self._serve(Socket(response, envelope, parts, is_acking=is_acking, is_new=who.is_new))
+        _answer_plainly(response)
+        socket = Socket(
+            response, connection_of(request), envelope, parts, is_acking=is_acking, is_new=who.is_new
+        )
+        self._deflating += bool(response.compress)
+        try:
+            await self._serve(socket)
+        finally:
+            self._deflating -= bool(response.compress)
         return response
 
     async def _serve(self, socket: "Socket") -> None:
@@ -106,6 +121,12 @@ class Sockets:
 def _asked_protocols(request: web.BaseRequest) -> list[str]:
     """Whatever sub-protocol a client names is spoken: browsers close a socket that answers with none."""
     return [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+
+
+def _answer_plainly(response: "web.WebSocketResponse[Literal[False]]") -> None:
+    """Acknowledgements go out as they are: a compressor takes 268 KiB for as long as its socket is open."""
+    if response._writer is not None:
+        response._writer.compress = 0
 
 
 def _content(message: WSMessageNoDecodeText, limits: WebLimits) -> bytes:
@@ -134,6 +155,7 @@ class Socket:
     def __init__(
         self,
         response: "web.WebSocketResponse[Literal[False]]",
+        connection: Connection,
         envelope: Envelope,
         parts: SocketParts,
         *,
@@ -141,6 +163,7 @@ class Socket:
         is_new: bool,
     ) -> None:
         self._response = response
+        self._connection = connection
         self._envelope = envelope
         self._parts = parts
         self._counts = parts.counts
@@ -182,7 +205,9 @@ class Socket:
             if message is None or message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 return
             seq += 1
-            await self._frames.put(await self._take(seq, message))
+            frame = await self._take(seq, message)
+            self._connection.took(len(message.data) + FRAMING_BYTES)
+            await self._frames.put(frame)
 
     async def _next(self) -> WSMessageNoDecodeText | None:
         """The next message, or None when it is time to part."""
@@ -209,6 +234,14 @@ class Socket:
 
     async def _sorted(self, message: WSMessageNoDecodeText) -> Sorted:
         """What a frame's events are. Raises BadHit when the frame as a whole is none."""
+        is_packed = message.type is WSMsgType.BINARY
+        size = inflated_bytes(message.data) if is_packed else len(message.data)
+        if size <= LARGE_BYTES:
+            return await self._worked_out(message)
+        async with self._parts.intake.turn:
+            return await self._worked_out(message)
+
+    async def _worked_out(self, message: WSMessageNoDecodeText) -> Sorted:
         limits = self._parts.limits
         try:
             events = told_apart(_content(message, limits), limits)
