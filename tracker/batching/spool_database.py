@@ -52,10 +52,22 @@ class SpoolDatabase:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """For a single statement that is its own transaction. Raises CannotStore."""
         with self.reading() as db:
+            before = db.total_changes
             yield db
+        if self.failure and db.total_changes != before:  # without a change nothing was asked of the disk
+            self._recovered()
+
+    def probe(self) -> None:
+        """Write and sync something that changes nothing. Raises CannotStore."""
+        with self.reading() as db:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            db.execute(f"PRAGMA user_version = {version}")
         if self.failure:
-            log.info("spool writes again", extra={"fields": {"after": self.failure}})
-            self.failure = ""
+            self._recovered()
+
+    def _recovered(self) -> None:
+        log.info("spool writes again", extra={"fields": {"after": self.failure}})
+        self.failure = ""
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -16,7 +16,7 @@ from tracker.errors import QueryError, SinkUnavailable
 from tracker.events import Batch
 from tracker.sinks.base import Answer
 from tracker.sinks.duckdb_errors import is_lost, is_short_of_memory, unavailable
-from tracker.sinks.duckdb_file import DuckDbSettings, cursor_of, open_database
+from tracker.sinks.duckdb_file import Database, DuckDbSettings, open_database
 from tracker.sinks.duckdb_room import Room
 from tracker.sinks.duckdb_store import Questions, ended, open_read_only
 from tracker.sinks.duckdb_writer import Writer
@@ -32,7 +32,7 @@ CHECK_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    root: duckdb.DuckDBPyConnection
+    database: Database
     writer: Writer
     thread: ThreadPoolExecutor
     questions: Questions
@@ -73,13 +73,14 @@ class DuckDbSink:
         thread = ThreadPoolExecutor(1, "duckdb-writer", initializer=stay_in_background)
         job = thread.submit(_open, replace(self._settings, memory_mb=self._memory_mb))
         try:
-            root = await asyncio.wrap_future(job)
+            database = await asyncio.wrap_future(job)
         except BaseException:
             job.add_done_callback(_close_orphan)
             thread.shutdown(wait=False)
             raise
         room = Room()
-        return _Opened(root, Writer(cursor_of(root), self._settings, room), thread, Questions(root, room))
+        writer, questions = Writer(database, self._settings, room), Questions(database.connection, room)
+        return _Opened(database, writer, thread, questions)
 
     async def write(self, batch: Batch) -> None:
         """As `Sink.write`. Cancelled, it leaves as soon as DuckDB lets it, with unknown outcome."""
@@ -144,7 +145,7 @@ class DuckDbSink:
         return self._opened
 
 
-def _open(settings: DuckDbSettings) -> duckdb.DuckDBPyConnection:
+def _open(settings: DuckDbSettings) -> Database:
     try:
         return open_database(settings)
     except duckdb.Error as error:
@@ -153,7 +154,7 @@ def _open(settings: DuckDbSettings) -> duckdb.DuckDBPyConnection:
         raise SinkUnavailable(f"{settings.database} cannot be opened: {error.strerror}") from error
 
 
-def _close_orphan(job: "Future[duckdb.DuckDBPyConnection]") -> None:
+def _close_orphan(job: "Future[Database]") -> None:
     """Who opened it is gone: the file must not stay locked."""
     if not job.cancelled() and job.exception() is None:
         job.result().close()
@@ -164,7 +165,7 @@ def _shut(opened: _Opened) -> None:
     try:
         opened.writer.close()
     finally:
-        opened.root.close()
+        opened.database.close()
 
 
 def from_settings(settings: SinkSettings) -> DuckDbSink:

@@ -32,7 +32,7 @@ _CLASS = re.compile(r"^[A-Z][A-Za-z ]* Error: ")
 
 def unavailable(error: duckdb.Error) -> Exception:
     """SinkUnavailable for what may work later, otherwise the error itself: it is a bug of ours."""
-    if isinstance(error, _AWAY_ERRORS):
+    if isinstance(error, _AWAY_ERRORS) or type(error) is duckdb.Error:  # it has no class for a damaged log
         return SinkUnavailable(f"duckdb: {first_line(error)}")
     if isinstance(error, _BUSY_ERRORS):
         return SinkUnavailable(f"duckdb: {first_line(error)}", is_connection=False)

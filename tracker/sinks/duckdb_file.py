@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from tracker.sinks.duckdb_log import AcknowledgedLog, sync
 from tracker.sinks.duckdb_rows import literal
 from tracker.sinks.migrations import Migration, pending, read_migrations
 from tracker.sinks.ndjson import clear
@@ -44,8 +45,23 @@ class DuckDbSettings:
     threads: int = 1
 
 
-def open_database(settings: DuckDbSettings) -> duckdb.DuckDBPyConnection:
-    """The file, made when missing, with the newest schema. Close what comes back.
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An open file and its log."""
+
+    connection: duckdb.DuckDBPyConnection
+    log: AcknowledgedLog
+
+    def close(self) -> None:
+        """Close the file, then let others have it."""
+        try:
+            self.connection.close()
+        finally:
+            self.log.close()
+
+
+def open_database(settings: DuckDbSettings) -> Database:
+    """The file, made when missing, with the newest schema; what is in it is durable. Close what comes back.
 
     Raises duckdb.Error, OSError, or ConfigError when the schema's files and the file do not fit each other.
     """
@@ -53,18 +69,36 @@ def open_database(settings: DuckDbSettings) -> duckdb.DuckDBPyConnection:
     clear(settings.handover)
     if settings.export is not None:
         settings.export.mkdir(mode=0o700, parents=True, exist_ok=True)
-    connection = _connect(settings.database, settings.memory_mb, settings.threads)
+    log = AcknowledgedLog(settings.database)
     try:
-        options = f"ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
-        connection.execute(f"ATTACH {literal(str(settings.database))} AS {CATALOG} ({options})")
-        connection.execute(f"USE {CATALOG}")
-        _migrate(connection, settings.schema)
-        _prune_ledger(connection)
-        _lock(connection, [folder for folder in (settings.handover, settings.export) if folder])
+        database = Database(_connect(settings.database, settings.memory_mb, settings.threads), log)
     except BaseException:
-        connection.close()
+        log.close()
         raise
-    return connection
+    try:
+        _bring_up(database, settings)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _bring_up(database: Database, settings: DuckDbSettings) -> None:
+    connection, log = database.connection, database.log
+    if not settings.database.exists():
+        _make(connection, settings.database)
+    log.prepare()
+    try:
+        _attach(connection, settings.database)
+    except duckdb.Error:
+        if not log.cut_checkpoint():
+            raise
+        _attach(connection, settings.database)
+    connection.execute(f"USE {CATALOG}")
+    _migrate(connection, settings.schema)
+    _prune_ledger(connection)
+    log.note()
+    _lock(connection, [folder for folder in (settings.handover, settings.export) if folder])
 
 
 def open_to_read(database: Path, memory_mb: int) -> duckdb.DuckDBPyConnection:
@@ -104,6 +138,22 @@ def _connect(database: Path, memory_mb: int, threads: int) -> duckdb.DuckDBPyCon
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
     connection.execute("SET GLOBAL checkpoint_threshold = '1TB'")  # the writer chooses when
     return connection
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
+    options = f"ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
+    connection.execute(f"ATTACH {literal(str(database))} AS {CATALOG} ({options})")
+
+
+def _make(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
+    """A new database gets its name once it is whole: a power cut would leave one that never opens again."""
+    new = database.with_name(f"{database.name}.new")
+    new.unlink(missing_ok=True)
+    _attach(connection, new)
+    connection.execute(f"DETACH {CATALOG}")
+    sync(new)
+    new.rename(database)
+    sync(database.parent)
 
 
 def _migrate(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:

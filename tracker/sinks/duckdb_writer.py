@@ -1,7 +1,7 @@
 """Batches into tables, each exactly once: the rows and the ledger's entry are one transaction.
 
-A commit syncs DuckDB's write-ahead log, so what `write` returned for survives kill -9 and a power cut; the
-log is replayed when the file is opened next.
+A commit syncs DuckDB's write-ahead log, so what `write` returned for survives kill -9 and a power cut; as
+much of the log as was acknowledged is replayed when the file is opened next.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from tracker.errors import BatchRejected, RowsRejected, SinkUnavailable
 from tracker.events import Batch
 from tracker.sinks import ndjson
 from tracker.sinks.duckdb_errors import DATA_ERRORS, complaint, unavailable
-from tracker.sinks.duckdb_file import CATALOG, DuckDbSettings
+from tracker.sinks.duckdb_file import CATALOG, Database, DuckDbSettings, cursor_of
 from tracker.sinks.duckdb_guilty import find_guilty
 from tracker.sinks.duckdb_loader import Loader, WrongRows
 from tracker.sinks.duckdb_room import Room
@@ -31,11 +31,11 @@ INSIST_BYTES = 4 * CHECKPOINT_BYTES
 class Writer:
     """Writes over one connection. For one thread at a time, but for `interrupt`."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, settings: DuckDbSettings, room: Room) -> None:
-        self._connection = connection
-        self._loader = Loader(connection, settings.handover)
+    def __init__(self, database: Database, settings: DuckDbSettings, room: Room) -> None:
+        self._connection = cursor_of(database.connection)
+        self._loader = Loader(self._connection, settings.handover)
         self._handover = settings.handover
-        self._log = settings.database.with_name(settings.database.name + ".wal")
+        self._log = database.log
         self._room = room
 
     def write(self, batch: Batch) -> None:
@@ -51,10 +51,17 @@ class Writer:
             if batch.rows and not self._is_written(batch):
                 self._store_first(table, batch)
                 self._checkpoint_when_due()
+            self._acknowledge()
         except duckdb.Error as error:
             raise unavailable(error) from error
         except OSError as error:
             raise SinkUnavailable(f"duckdb: hand-over to {self._handover}: {error.strerror}") from error
+
+    def _acknowledge(self) -> None:
+        try:
+            self._log.note()
+        except OSError as error:
+            raise SinkUnavailable(f"duckdb: what is stored cannot be noted: {error.strerror}") from error
 
     def check(self) -> None:
         """Ask whether the database answers. Raises SinkUnavailable."""
@@ -71,7 +78,7 @@ class Writer:
     def close(self) -> None:
         """Bring the log into the file and let go of the connection, whatever comes of the first."""
         try:
-            self._connection.execute(f"CHECKPOINT {CATALOG}")
+            self._checkpoint()
         finally:
             self._connection.close()
 
@@ -88,12 +95,16 @@ class Writer:
                 self._store(table, batch, is_careful=True)
 
     def _checkpoint_when_due(self) -> None:
-        size = self._log.stat().st_size if self._log.exists() else 0
+        size = self._log.bytes
         if size < CHECKPOINT_BYTES:
             return
         with self._room.alone(insist=size >= INSIST_BYTES) as is_alone:
             if is_alone:
-                self._connection.execute(f"CHECKPOINT {CATALOG}")
+                self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        self._log.ends()
+        self._connection.execute(f"CHECKPOINT {CATALOG}")
 
     def _store(self, table: Table, batch: Batch, *, is_careful: bool = False) -> None:
         try:
