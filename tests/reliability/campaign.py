@@ -206,7 +206,7 @@ class Campaign:
     def _drain(self, server: Server) -> None:
         """Let everything be delivered, then stop."""
         try:
-            until(lambda: not _waiting(server), DRAIN_SECONDS, "rows still wait")
+            until(lambda: not waiting_rows(server), DRAIN_SECONDS, "rows still wait")
         except AssertionError as failure:
             health = server.get("/sink-health")[1].decode()
             raise AssertionError(f"rows still wait: {health}\n{server.log[-4000:]}") from failure
@@ -242,6 +242,7 @@ def until(is_true: Callable[[], bool], seconds: float, failure: str) -> None:
         time.sleep(0.05)
 
 
-def _waiting(server: Server) -> int:
+def waiting_rows(server: Server) -> int:
+    """Rows that are not delivered yet, of every table."""
     _, body = server.get("/metrics?format=json")
     return sum(table["waiting"] for table in json.loads(body)["conservation"]["tables"])

@@ -12,6 +12,25 @@ BacklogKey = tuple[str, str]
 """Sink and table."""
 
 
+class End(NamedTuple):
+    """Where a table's rows end: the last sequence number, and the bytes of all rows there ever were."""
+
+    last: int
+    upto: int
+
+
+NO_ROWS = End(0, 0)
+
+
+class Cursor(NamedTuple):
+    """Where a sink stands in a table: rows up to `start` never were its, those up to `sealed` are in batches,
+    done, or never were; `offset` as in `Backlog`."""
+
+    start: int = 0
+    sealed: int = 0
+    offset: int = 0
+
+
 class Gap(NamedTuple):
     """Rows that arrived while the sink was not configured; `last` is None while it still is not."""
 
@@ -51,15 +70,30 @@ class Backlog:
         return intervals(self.sealed, last, self.gaps)
 
 
-# One look-up in the index per table, however many chunks there are.
-_STORED_LASTS = """
+class Extent(NamedTuple):
+    """What chunks hold of a table."""
+
+    first: int
+    """The first row that a chunk holds, the row after the last when none does."""
+    end: End
+    bytes: int
+    """Of the chunks that are there."""
+
+
+# Look-ups in the index per table, however many chunks there are.
+_FIRSTS_AND_ENDS = """
 WITH RECURSIVE tables (tbl) AS (
     SELECT min(tbl) FROM chunks
     UNION ALL
     SELECT (SELECT min(tbl) FROM chunks WHERE chunks.tbl > tables.tbl) FROM tables WHERE tbl IS NOT NULL
 )
-SELECT tbl, (SELECT last FROM chunks WHERE chunks.tbl = tables.tbl ORDER BY first DESC LIMIT 1)
-FROM tables WHERE tbl IS NOT NULL
+SELECT tables.tbl, (SELECT min(first) FROM chunks WHERE tbl = tables.tbl), last, upto
+FROM tables JOIN chunks
+ON chunks.tbl = tables.tbl AND first = (SELECT max(first) FROM chunks WHERE tbl = tables.tbl)
+"""
+_CHUNK_OF_ROW = """
+SELECT first, last, bytes, upto, created FROM chunks
+WHERE tbl = ? AND first = (SELECT max(first) FROM chunks WHERE tbl = ? AND first <= ?)
 """
 
 
@@ -72,12 +106,24 @@ def intervals(sealed: int, last: int, gaps: tuple[Gap, ...]) -> list[tuple[int, 
     return [(first, end) for first, end in [*found, (start, last)] if first <= end]
 
 
+def read_extents(db: sqlite3.Connection) -> dict[str, Extent]:
+    """Every table that ever had rows, from what is kept and what is stored; quick however much waits."""
+    ends, trimmed = dict[str, End](), dict[str, int]()
+    for table, last, upto, gone in db.execute("SELECT tbl, last, upto, trimmed FROM sequences").fetchall():
+        ends[table], trimmed[table] = End(last, upto), gone
+    firsts: dict[str, int] = {}
+    for table, first, last, upto in db.execute(_FIRSTS_AND_ENDS).fetchall():
+        firsts[table] = first
+        ends[table] = max(End(last, upto), ends.get(table, NO_ROWS))
+    return {
+        table: Extent(firsts.get(table, end.last + 1), end, end.upto - trimmed.get(table, 0))
+        for table, end in ends.items()
+    }
+
+
 def read_lasts(db: sqlite3.Connection) -> dict[str, int]:
-    """Table to its last sequence number, from what is kept and what is stored."""
-    lasts = dict(db.execute("SELECT tbl, last FROM sequences").fetchall())
-    for table, last in db.execute(_STORED_LASTS).fetchall():
-        lasts[table] = max(last, lasts.get(table, 0))
-    return lasts
+    """Table to its last sequence number."""
+    return {table: extent.end.last for table, extent in read_extents(db).items()}
 
 
 def read_sinks(db: sqlite3.Connection) -> dict[str, bool]:
@@ -119,10 +165,8 @@ def _backlog(
 
 def _size_and_time(db: sqlite3.Connection, table: str, first: int, last: int) -> tuple[int, float]:
     """Bytes of the chunks that hold these rows, and when the oldest of them came."""
-    size, oldest_at = db.execute(
-        "SELECT coalesce(sum(bytes), 0), coalesce(min(created), 0) FROM chunks"
-        " WHERE tbl = :table AND last >= :first AND first <= :last AND first >= coalesce("
-        "(SELECT max(first) FROM chunks WHERE tbl = :table AND first <= :first), 0)",
-        {"table": table, "first": first, "last": last},
-    ).fetchone()
-    return size, oldest_at
+    head, tail = (db.execute(_CHUNK_OF_ROW, (table, table, row)).fetchone() for row in (first, last))
+    if head is None or tail is None:
+        return 0, 0.0
+    _, _, head_bytes, head_upto, oldest_at = head
+    return tail[3] - head_upto + head_bytes, oldest_at

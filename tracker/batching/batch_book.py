@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from sqlite3 import Connection
 
-from tracker.batching import dead_letters
+from tracker.batching import dead_letters, rejection_marks
 from tracker.batching.contract import Sealed
 from tracker.batching.cutting import cut
 from tracker.batching.sealing import (
@@ -18,12 +18,16 @@ from tracker.batching.sealing import (
     inline_child,
     members,
     new_batch,
+    read_batch,
     read_children,
     read_data,
+    replayed_batch,
+    shrink,
+    without,
     write_down,
 )
 from tracker.batching.spool_memory import SpoolMemory
-from tracker.batching.spool_schema import count
+from tracker.batching.spool_schema import LOST, count
 from tracker.errors import TrackerError
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
@@ -92,12 +96,31 @@ class BatchBook:
                 lines = read_data(db, sealed).splitlines()
                 kept = [at for at in range(sealed.rows) if at not in reasons]
                 dead_bytes = dead_letters.put_aside(db, sealed, lines, reasons, now)
+                if not sealed.is_replay:  # what was dead before says nothing new about the sink
+                    rejection_marks.note(db, sealed.sink, sealed.table, len(reasons))
                 children = self._replace(db, sealed, [kept] if kept else [], lines, now)
             else:
                 children = read_children(db, sealed)
         self._replaced(sealed, children)
-        self._memory.live_bytes += dead_bytes
+        self._memory.dead_bytes += dead_bytes
         return children[0].sealed if children else None
+
+    def forgive(self, sink: str, table: str) -> None:
+        """Forget what was rejected of this table so far."""
+        with self._transaction() as db:
+            rejection_marks.forgive(db, sink, table)
+
+    def give_up(self, sealed: Sealed, lost: frozenset[int]) -> Sealed | None:
+        """Count rows of a batch, by number, as lost to damage; what is left of it, None when nothing is."""
+        with self._transaction() as db:
+            left = read_batch(db, sealed.id)  # as it is now: this may be asked again after an unknown outcome
+            if left is not None and (rows := lost.intersection(members(left))):
+                left = without(left, rows)
+                shrink(db, sealed, left)
+                count(db, sealed.sink, sealed.table, LOST, len(rows))
+        left = left and replace(left, is_repeat=sealed.is_repeat)
+        self._memory.shrunk(sealed.id, left)
+        return left
 
     def halve(self, sealed: Sealed, now: float) -> tuple[Sealed, Sealed]:
         """Replace a batch of at least two rows by two."""
@@ -143,23 +166,25 @@ class BatchBook:
         self._memory.let_go(parent.id)
         self._memory.hold(replace(child, is_handed_out=True) for child in children)
 
-    def replay(self, letters: Sequence[dead_letters.DeadLetter], now: float) -> list[Sealed]:
-        """Move dead letters into new sealed batches, which `seal` hands out next."""
+    def replay(
+        self, letters: Sequence[dead_letters.DeadLetter], edited: Mapping[int, bytes], now: float
+    ) -> list[Sealed]:
+        """Move dead letters into new sealed batches, which `seal` hands out next; see `take_out`."""
         made: list[Held] = []
         with self._transaction() as db:
             for parcel in dead_letters.parcels(letters):
-                data = dead_letters.take_out(db, parcel)
-                sealed = new_batch(parcel[0].sink, parcel[0].table, 1, len(parcel), len(parcel))
+                data = dead_letters.take_out(db, parcel, edited)
+                sealed = replayed_batch(parcel[0].sink, parcel[0].table, len(parcel))
                 made.append(replace(write_down(db, sealed, now, None, data), is_handed_out=False))
-        self._memory.live_bytes -= sum(letter.size for letter in letters)
+        self._memory.dead_bytes -= sum(letter.size for letter in letters)
         self._memory.hold(made)
         return [held.sealed for held in made]
 
     def drop_dead(self, letters: Sequence[dead_letters.DeadLetter]) -> int:
         """Remove dead letters for good; returns how many."""
         with self._transaction() as db:
-            dead_letters.drop(db, letters)
-        self._memory.live_bytes -= sum(letter.size for letter in letters)
+            size = dead_letters.drop(db, letters, dead_letters.BY_COMMAND)
+        self._memory.dead_bytes -= size
         return len(letters)
 
 

@@ -7,16 +7,28 @@ interpreter's lock.
 
 import json
 import sqlite3
-import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 from tracker.batching.backlogs import Backlog
 from tracker.batching.contract import Sealed
+from tracker.batching.spool_schema import checksum
 from tracker.errors import TrackerError
 
 
 class SpoolDamaged(TrackerError):
     """Stored bytes are not what was stored; the message names table and rows, never their content."""
+
+
+class _Span(NamedTuple):
+    """Rows first..last of a chunk, their bytes and their checksum."""
+
+    first: int
+    last: int
+    size: int
+    crc: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +51,8 @@ SELECT max(last), max(total) FROM span
 WHERE last > :sealed AND last <= :limit AND total - :offset <= :max_bytes
 """
 
-_DATA_OF_ROW = """
-SELECT data FROM chunks
+_CHUNK_OF_ROW = """
+SELECT first, last, crc, data FROM chunks
 WHERE tbl = ? AND first = (SELECT max(first) FROM chunks WHERE tbl = ? AND first <= ?)
 """
 
@@ -49,10 +61,17 @@ SELECT created FROM chunks
 WHERE tbl = ? AND first = (SELECT max(first) FROM chunks WHERE tbl = ? AND first <= ?)
 """
 
+_CHUNKS = """
+SELECT first, last, crc, data FROM chunks
+WHERE tbl = :table AND first <= :last AND last >= :first AND first >= coalesce(
+    (SELECT max(first) FROM chunks WHERE tbl = :table AND first <= :first), 0)
+ORDER BY first
+"""
+
 _ROWS = """
 SELECT json_group_array(json_array(first, last, bytes, crc)), CAST(group_concat(data, '') AS BLOB) FROM (
     SELECT first, last, bytes, crc, data FROM chunks
-    WHERE tbl = :table AND first <= :last AND first >= coalesce(
+    WHERE tbl = :table AND first <= :last AND last >= :first AND first >= coalesce(
         (SELECT max(first) FROM chunks WHERE tbl = :table AND first <= :first), 0)
     ORDER BY first
 )
@@ -97,7 +116,9 @@ def _part(
     may_be_none: bool,
 ) -> tuple[int, int, int]:
     """How many lines from `offset` of the chunk holding `row` fit, their bytes, and the offset after them."""
-    (data,) = db.execute(_DATA_OF_ROW, (table, table, row)).fetchone()
+    first, last, crc, data = db.execute(_CHUNK_OF_ROW, (table, table, row)).fetchone()
+    if checksum(table, first, last, data) != crc:  # found again and dealt with when the batch is loaded
+        return min(last - row + 1, max_rows), 0, 0
     lines, position = 0, offset
     while lines < max_rows and (end := data.find(b"\n", position) + 1):
         if end - offset > max_bytes and (lines or may_be_none):
@@ -125,34 +146,70 @@ def read_rows(db: sqlite3.Connection, sealed: Sealed) -> bytes:
     spans, data = db.execute(
         _ROWS, {"table": sealed.table, "first": sealed.first, "last": sealed.last}
     ).fetchone()
-    chunks = json.loads(spans)
-    _check(sealed, chunks, data)
-    if chunks[0][0] < sealed.first:
-        data = data[_end_of_line(data, sealed.first - chunks[0][0]) :]
-    if chunks[-1][1] > sealed.last:
-        data = data[: _end_of_line(data, sealed.last - sealed.first + 1)]
-    if not sealed.skipped:
-        return bytes(data)
-    kept = (
-        line
-        for row, line in enumerate(data.splitlines(keepends=True), sealed.first)
-        if row not in sealed.skipped
-    )
-    return b"".join(kept)
+    chunks = [_Span(*span) for span in json.loads(spans)]
+    return (_chosen if sealed.skipped else _stretch)(sealed, chunks, data or b"")
 
 
-def _check(sealed: Sealed, chunks: list[list[int]], data: bytes | None) -> None:
-    start, expected = 0, chunks[0][0] if chunks else 0
-    view = memoryview(data or b"")
-    for first, last, size, crc in chunks:
-        if first != expected or zlib.crc32(view[start : start + size]) != crc:
-            raise _damaged(sealed)
-        start, expected = start + size, last + 1
-    if not chunks or start != len(view) or chunks[0][0] > sealed.first or chunks[-1][1] < sealed.last:
-        raise _damaged(sealed)
+def _stretch(sealed: Sealed, chunks: list[_Span], data: bytes) -> bytes:
+    """The lines of a batch that skips none: its chunks follow each other, and all must be sound."""
+    follows = all(after.first == before.last + 1 for before, after in pairwise(chunks))
+    is_whole = chunks and chunks[0].first <= sealed.first and chunks[-1].last >= sealed.last
+    if (
+        not follows
+        or not is_whole
+        or not all(_is_sound(sealed.table, *pair) for pair in _pieces(chunks, data))
+    ):
+        raise damaged(sealed)
+    if chunks[0].first < sealed.first:
+        data = data[_end_of_line(data, sealed.first - chunks[0].first) :]
+    if chunks[-1].last > sealed.last:
+        data = data[: _end_of_line(data, sealed.rows)]
+    return bytes(data)
 
 
-def _damaged(sealed: Sealed) -> SpoolDamaged:
+def _chosen(sealed: Sealed, chunks: list[_Span], data: bytes) -> bytes:
+    """The lines of a batch that skips some; chunks with none but skipped rows may be damaged or missing."""
+    kept: list[bytes] = []
+    for chunk, piece in _pieces(chunks, data):
+        rows = range(max(chunk.first, sealed.first), min(chunk.last, sealed.last) + 1)
+        members = [row for row in rows if row not in sealed.skipped]
+        if members and not _is_sound(sealed.table, chunk, piece):
+            raise damaged(sealed)
+        lines = bytes(piece).split(b"\n") if members else []
+        kept += [lines[row - chunk.first] for row in members]
+    if len(kept) != sealed.rows:
+        raise damaged(sealed)
+    return b"\n".join([*kept, b""])
+
+
+def _pieces(chunks: list[_Span], data: bytes) -> Iterator[tuple[_Span, memoryview]]:
+    start, view = 0, memoryview(data)
+    for chunk in chunks:
+        yield chunk, view[start : start + chunk.size]
+        start += chunk.size
+
+
+def _is_sound(table: str, chunk: _Span, data: memoryview) -> bool:
+    return checksum(table, chunk.first, chunk.last, data) == chunk.crc
+
+
+def changed_rows(db: sqlite3.Connection, sealed: Sealed) -> frozenset[int]:
+    """The batch's rows whose bytes are not what was stored. Raises SpoolDamaged when chunks are missing."""
+    changed, found = set[int](), 0
+    span = {"table": sealed.table, "first": sealed.first, "last": sealed.last}
+    for first, last, crc, data in db.execute(_CHUNKS, span):
+        rows = range(max(first, sealed.first), min(last, sealed.last) + 1)
+        members = [row for row in rows if row not in sealed.skipped]
+        found += len(members)
+        if checksum(sealed.table, first, last, data) != crc:
+            changed.update(members)
+    if found != sealed.rows:
+        raise damaged(sealed)
+    return frozenset(changed)
+
+
+def damaged(sealed: Sealed) -> SpoolDamaged:
+    """The exception for a batch that cannot be read as it was stored."""
     return SpoolDamaged(
         f"the spool's rows {sealed.first} to {sealed.last} of {sealed.table} are damaged:"
         " run `python -m tracker spool verify`; a restart puts the damaged file aside"

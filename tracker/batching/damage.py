@@ -1,161 +1,121 @@
-"""A spool file that cannot be trusted: how that is seen at start, and what is carried over into a new one.
+"""A spool file that cannot be trusted: how that is seen at start, and what is done about it.
 
-The damaged file is kept aside untouched. What its small tables still say goes on: sequence numbers, sinks
-and counters; rows that waited in it are counted as dropped by damage. A large file is not read through at
-start, but its length and its index are looked at; a checksum is checked when its chunk is used, and one that
-is wrong lets the next start read everything.
+The damaged file is kept aside as it was; what it still holds goes on in a new one (`salvage`). A large file
+is not read through at start, but its length, its log and its small tables are looked at; a chunk's checksum
+is looked at when the chunk is used, and one that is wrong lets the next start read everything.
 """
 
 import logging
 import sqlite3
-from dataclasses import dataclass
+from contextlib import closing
+from pathlib import Path
 
-from tracker.batching import spool_schema
-from tracker.batching.backlogs import read_backlogs, read_lasts
+from tracker.batching import rejection_marks, spool_copies, spool_schema
+from tracker.batching.raw_log import HEADER_BYTES, Seen, read_index, trouble
+from tracker.batching.salvage import Salvaged, salvage
 from tracker.batching.spool_files import SpoolFiles
-from tracker.batching.totals import read_totals, verify
+from tracker.batching.totals import missing_rows, read_totals, verify
+from tracker.batching.wreck import Wreck
+from tracker.errors import TrackerError
 
 log = logging.getLogger(__name__)
 
 _READ_THROUGH_BYTES = 64 * 1024 * 1024
-_WAL_HEADER_BYTES = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Legacy:
-    """What a damaged spool still told."""
+def prepare(files: SpoolFiles, now: float) -> None:
+    """Leave a sound spool behind, new or as it was. Raises sqlite3.Error, OSError, TrackerError."""
+    if files.finish_replacing(now):
+        log.warning("salvaged spool taken over from a start that was cut off")
+    acknowledged = read_index(_index(files))  # SQLite makes another when it opens the log
+    problem = problem_of(files, acknowledged)
+    if problem:
+        _rescue(files, problem, acknowledged, now)
+    files.forget_use()
+    with closing(files.connect(is_writer=True)) as db:
+        if spool_schema.is_empty(db):
+            spool_schema.create(db)
+        db.execute(rejection_marks.TABLE)  # a file that was made earlier may be without it
+    files.count_aside()
+    files.clear_suspicion()
+    files.make_ballast()
+    files.settle()
 
-    sequences: list[tuple[str, int]]
-    sinks: list[tuple[str, int]]
-    cursors: list[tuple[str, str, int]]
-    """Sink, table and the start that makes `accepted` what it was."""
-    counts: list[tuple[str, str, str, int]]
 
-    @property
-    def lost_rows(self) -> int:
-        """Rows that were waiting or put aside, counted once per sink."""
-        return sum(value for _, _, name, value in self.counts if name == _LOST)
-
-
-_LOST = "dropped:damaged_spool"
-
-
-def problem_of(files: SpoolFiles, suspicion: bool) -> str:
+def problem_of(files: SpoolFiles, acknowledged: Seen) -> str:
     """Why this file cannot be used as a spool, '' when it can; an empty new file can."""
+    if files.is_log_missing:
+        return "its log is missing"
     if files.file_bytes() == 0:
-        has_history = files.has_ballast or files.wal_bytes() > _WAL_HEADER_BYTES
+        has_history = files.has_ballast or files.wal_bytes() > HEADER_BYTES
         return "the file is empty although there was a spool" if has_history else ""
     try:
-        db = files.inspect()
+        with closing(files.inspect()) as db:
+            spool_schema.is_empty(db)  # SQLite reads the log now
+            wal = Path(f"{files.path}-wal")
+            return trouble(wal, _page_bytes(db), acknowledged, read_index(_index(files))) or _problem(
+                db, files
+            )
     except sqlite3.Error as err:
         return str(err)
-    try:
-        return _problem(db, files, suspicion)
-    except sqlite3.Error as err:
-        return str(err)
-    finally:
-        db.close()
 
 
-def _problem(db: sqlite3.Connection, files: SpoolFiles, suspicion: bool) -> str:
+def _index(files: SpoolFiles) -> Path:
+    return Path(f"{files.path}-shm")
+
+
+def _page_bytes(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA page_size").fetchone()[0])
+
+
+def _problem(db: sqlite3.Connection, files: SpoolFiles) -> str:
     if spool_schema.is_empty(db):
         return ""
     if not spool_schema.is_ours(db):
         return "not a spool of this version"
-    (expected,) = db.execute(
-        "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
-    ).fetchone()
-    if files.file_bytes() < expected and files.wal_bytes() <= _WAL_HEADER_BYTES:
-        return f"{expected - files.file_bytes()} bytes are missing at its end"
-    if suspicion:
+    size = db.execute("PRAGMA page_count").fetchone()[0] * _page_bytes(db)
+    if files.file_bytes() < size and files.wal_bytes() <= HEADER_BYTES:
+        return f"{size - files.file_bytes()} bytes are missing at its end"
+    if table := spool_copies.difference(db):
+        return f"its table {table} is not what was written"
+    if files.is_suspect:
         return next(iter(verify(db).problems), "")
-    if expected <= _READ_THROUGH_BYTES:
-        verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if verdict != "ok":
-            return str(verdict)
-        if any(total.difference for total in read_totals(db)):
-            return "its counters do not agree with its rows"
-    return ""
+    return _problem_of_small(db) if size <= _READ_THROUGH_BYTES else ""
 
 
-def read_legacy(files: SpoolFiles) -> Legacy | None:
-    """What can still be read of a damaged spool, None when that is not enough to go on counting."""
+def _problem_of_small(db: sqlite3.Connection) -> str:
+    """What only reading all but the rows themselves can tell."""
+    verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        return str(verdict)
+    if any(total.difference for total in read_totals(db)):
+        return "its counters do not agree with its rows"
+    return next(iter(missing_rows(db)), "")
+
+
+def _rescue(files: SpoolFiles, problem: str, acknowledged: Seen, now: float) -> None:
+    """Put the file aside, with a new one in its place that has what could be saved."""
+    fields = {"problem": problem, "bytes": files.file_bytes() + files.wal_bytes()}
+    log.warning("spool is damaged, the start waits until it is read through", extra={"fields": fields})
+    files.give_up_ballast()
     try:
-        db = files.inspect()
-    except sqlite3.Error:
-        return None
-    try:
-        return _legacy(db) if spool_schema.is_ours(db) else None
-    except sqlite3.Error:
-        return None
-    finally:
-        db.close()
+        with closing(Wreck(files.path, acknowledged)) as wreck:
+            saved = salvage(wreck, files.salvage_path)
+    except (sqlite3.Error, OSError) as err:
+        files.salvage_path.unlink(missing_ok=True)
+        raise TrackerError(
+            f"the damaged spool {files.path} cannot be carried over ({err}): nothing of it was changed;"
+            f" make room for up to {fields['bytes']} bytes beside it, or move it away by hand"
+        ) from err
+    _report(problem, files.replace(now).name, saved)
 
 
-def _legacy(db: sqlite3.Connection) -> Legacy:
-    lasts = read_lasts(db)
-    counts = {
-        (row[0], row[1], row[2]): row[3] for row in db.execute("SELECT sink, tbl, name, value FROM counts")
-    }
-    cursors = []
-    starts = {(row[0], row[1]): row[2] for row in db.execute("SELECT sink, tbl, start FROM cursors")}
-    for (sink, table), backlog in read_backlogs(db, lasts).items():
-        last = lasts.get(table, 0)
-        gaps = sum((gap.last or last) - gap.first + 1 for gap in backlog.gaps)
-        start = starts.get((sink, table), 0) + gaps
-        known = sum(value for key, value in counts.items() if key[:2] == (sink, table))
-        cursors.append((sink, table, start))
-        lost = last - start - known
-        if lost > 0:
-            counts[sink, table, _LOST] = counts.get((sink, table, _LOST), 0) + lost
-    sinks = db.execute("SELECT name, is_attached FROM sinks").fetchall()
-    return Legacy(list(lasts.items()), sinks, cursors, [(*key, value) for key, value in counts.items()])
-
-
-def carry_over(db: sqlite3.Connection, legacy: Legacy) -> None:
-    """Let a new spool go on where the damaged one was, with nothing waiting. The caller's transaction."""
-    lasts = dict(legacy.sequences)
-    db.executemany("INSERT INTO sequences VALUES (?, ?)", legacy.sequences)
-    db.executemany("INSERT INTO sinks VALUES (?, ?)", legacy.sinks)
-    db.executemany(
-        "INSERT INTO cursors VALUES (?, ?, ?, ?, 0)",
-        [(sink, table, start, lasts[table]) for sink, table, start in legacy.cursors],
-    )
-    db.executemany(
-        "INSERT INTO gaps SELECT ?, ?, ?, NULL",
-        [
-            (sink, table, lasts[table] + 1)
-            for sink, table, _ in legacy.cursors
-            if not dict(legacy.sinks).get(sink, 1)
-        ],
-    )
-    db.executemany("INSERT INTO counts VALUES (?, ?, ?, ?)", legacy.counts)
-
-
-def report(problem: str, kept_as: str, legacy: Legacy | None) -> None:
+def _report(problem: str, kept_as: str, saved: Salvaged) -> None:
     """Say in one line what was lost."""
-    rows = legacy.lost_rows if legacy else "unknown"
-    fields = {"problem": problem, "kept_as": kept_as, "lost_rows": rows}
-    log.error("damaged spool put aside, a new one started", extra={"fields": fields})
-
-
-def prepare(files: SpoolFiles, now: float) -> None:
-    """Leave a sound spool behind, new or as it was."""
-    problem = problem_of(files, files.is_suspect)
-    legacy = None
-    if problem:
-        legacy = read_legacy(files)
-        report(problem, files.set_aside(now).name, legacy)
-    db = files.connect(is_writer=True)
-    try:
-        if spool_schema.is_empty(db):
-            spool_schema.create(db)
-        if legacy:
-            with db:
-                db.execute("BEGIN")
-                carry_over(db, legacy)
-    finally:
-        db.close()
-    files.clear_suspicion()
-    files.make_ballast()
-    files.settle()
+    fields: dict[str, object] = {"problem": problem, "kept_as": kept_as, "kept_rows": saved.kept_rows}
+    if saved.lost is None:
+        fields["lost_rows"] = "unknown"
+    else:
+        fields["lost_rows"] = sum(saved.lost.values())
+        fields["lost"] = {f"{table} for {sink}": rows for (sink, table), rows in saved.lost.items()}
+    log.error("damaged spool put aside, what could be read of it goes on", extra={"fields": fields})

@@ -53,10 +53,11 @@ class Housekeeping:
             return True
         more = self._trim()
         seen = self._memory.remembered.seen
+        seen.find_places(_IDS_AT_ONCE)
         seen.forget_before(self._forget_before, _IDS_AT_ONCE)
         if now - self._pruned_at >= _PRUNE_EVERY_SECONDS or now < self._pruned_at:
             more = self._prune(now) or more
-        return more or seen.tail < self._forget_before
+        return more or seen.tail < self._forget_before or bool(seen.unfound)
 
     def _trim(self) -> bool:
         """Delete some chunks that no sink needs; True when some were deleted."""
@@ -77,8 +78,9 @@ class Housekeeping:
                 return False
             db.execute("DELETE FROM chunks WHERE tbl = ? AND first BETWEEN ? AND ?", (table, first, end))
             db.execute(
-                "INSERT INTO sequences VALUES (?, ?) ON CONFLICT (tbl) DO UPDATE SET last = excluded.last",
-                (table, self._memory.lasts[table]),
+                "INSERT INTO sequences VALUES (?, ?, ?, ?) ON CONFLICT (tbl) DO UPDATE"
+                " SET last = excluded.last, upto = excluded.upto, trimmed = trimmed + excluded.trimmed",
+                (table, *self._memory.ends[table], size),
             )
         self._memory.live_bytes -= size
         return True
@@ -91,6 +93,7 @@ class Housekeeping:
             (before,) = db.execute(_EXPIRED, values).fetchone()
             if before is not None:
                 db.execute("DELETE FROM seen WHERE n < ?", (before,))
+            self._memory.remembered.join_some(db)
         if before is None:
             self._pruned_at = now
             return False

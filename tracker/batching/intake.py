@@ -4,14 +4,15 @@ Pure but for `store`, which is the single statement that makes a commit.
 """
 
 import sqlite3
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from tracker.batching.seen_ids import SeenIds
+from tracker.batching.backlogs import NO_ROWS, End
+from tracker.batching.remembered import RememberedIds
+from tracker.batching.spool_schema import checksum
 from tracker.events import Entry
 
 
@@ -23,6 +24,8 @@ class Chunk(NamedTuple):
     last: int
     size: int
     """Bytes of `data`."""
+    upto: int
+    """Bytes of the table's chunks up to and with this one."""
     crc: int
     created: float
     data: bytes
@@ -38,17 +41,25 @@ class Intake:
     """Positions of entries whose client id was seen before: nothing of them is stored."""
     bytes: int
 
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows per table."""
+        rows: dict[str, int] = {}
+        for chunk in self.chunks:
+            rows[chunk.table] = rows.get(chunk.table, 0) + chunk.last - chunk.first + 1
+        return rows
+
 
 def arrange(
     entries: Sequence[Entry],
-    seen: SeenIds,
-    lasts: Mapping[str, int],
+    remembered: RememberedIds,
+    ends: Mapping[str, End],
     now: float,
     chunk_bytes: int,
 ) -> Intake:
-    """Decide what of a group is new and number its rows after `lasts`; time is Unix seconds."""
+    """Decide what of a group is new and number its rows after each table's end; time is Unix seconds."""
     client_ids = [entry.client_id for entry in entries if entry.client_id is not None]
-    known = seen.known(client_ids)
+    known = remembered.known(client_ids) if client_ids else set()
     retries: tuple[int, ...] = ()
     if known or len(set(client_ids)) < len(client_ids):
         retries = _retries(entries, known)
@@ -58,7 +69,7 @@ def arrange(
     chunks = [
         chunk
         for table, lines in _by_table(entries).items()
-        for chunk in _chunks(table, lines, lasts.get(table, 0), now, chunk_bytes)
+        for chunk in _chunks(table, lines, ends.get(table, NO_ROWS), now, chunk_bytes)
     ]
     return Intake(tuple(chunks), tuple(client_ids), retries, sum([chunk.size for chunk in chunks]))
 
@@ -83,14 +94,17 @@ def _by_table(entries: Sequence[Entry]) -> dict[str, list[bytes]]:
     return lines
 
 
-def _chunks(table: str, lines: list[bytes], last: int, now: float, chunk_bytes: int) -> Iterable[Chunk]:
+def _chunks(table: str, lines: list[bytes], end: End, now: float, chunk_bytes: int) -> Iterable[Chunk]:
+    last, upto = end
     for part in _parts(lines, chunk_bytes):
         rows = len(part)
         if any(b"\n" in line for line in part):  # white space in JSON: the row stays the same
             part = [line.replace(b"\n", b" ") for line in part]
         part.append(b"")
         data = b"\n".join(part)
-        yield Chunk(table, last + 1, last + rows, len(data), zlib.crc32(data), now, data)
+        upto += len(data)
+        crc = checksum(table, last + 1, last + rows, data)
+        yield Chunk(table, last + 1, last + rows, len(data), upto, crc, now, data)
         last += rows
 
 
@@ -110,7 +124,7 @@ def _parts(lines: list[bytes], chunk_bytes: int) -> list[list[bytes]]:
 
 @lru_cache(maxsize=64)
 def _insert(chunks: int) -> str:
-    places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * chunks)
+    places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * chunks)
     return f"INSERT INTO intake VALUES {places}"  # noqa: S608 - only places for values
 
 

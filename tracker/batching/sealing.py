@@ -5,13 +5,14 @@ Membership is decided here by plain functions; each change is one transaction of
 
 import json
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import uuid_utils
 
 from tracker.batching.contract import Sealed
-from tracker.batching.cutting import read_rows
+from tracker.batching.cutting import changed_rows, damaged, read_rows
 from tracker.errors import TrackerError
 
 
@@ -47,9 +48,26 @@ def child_of(parent: Sealed, rows: Sequence[int]) -> Sealed:
     return new_batch(parent.sink, parent.table, first, last, len(rows), skipped)
 
 
+def without(sealed: Sealed, lost: Collection[int]) -> Sealed | None:
+    """What is left of a batch whose rows of these numbers cannot be read any more; None when that is nothing.
+
+    It keeps its id: had it been written before, whole, the store takes none of its rows a second time.
+    """
+    rows = [row for row in members(sealed) if row not in lost]
+    if not rows:
+        return None
+    left = child_of(sealed, rows)
+    return replace(sealed, first=left.first, last=left.last, rows=left.rows, skipped=left.skipped)
+
+
+def replayed_batch(sink: str, table: str, rows: int) -> Sealed:
+    """A new batch of dead letters, which brings its rows along; they are numbered from 1."""
+    return replace(new_batch(sink, table, 1, rows, rows), is_replay=True)
+
+
 def inline_child(parent: Sealed, rows: int) -> Sealed:
-    """A new batch that brings its rows along; they are numbered from 1."""
-    return new_batch(parent.sink, parent.table, 1, rows, rows)
+    """A new batch of some rows of a replayed one."""
+    return replayed_batch(parent.sink, parent.table, rows)
 
 
 def write_down(
@@ -57,8 +75,8 @@ def write_down(
 ) -> Held:
     """Store a batch's membership; `data` are its rows when no chunk holds them."""
     db.execute(
-        "INSERT INTO batches (id, parent, sink, tbl, first, last, rows, skipped, sealed_at, data)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO batches (id, parent, sink, tbl, first, last, rows, skipped, sealed_at, crc, data)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             sealed.id,
             parent,
@@ -69,6 +87,7 @@ def write_down(
             sealed.rows,
             json.dumps(sorted(sealed.skipped)),
             now,
+            None if data is None else zlib.crc32(data),
             data,
         ),
     )
@@ -87,7 +106,8 @@ _BATCHES = (
 
 def _held(row: tuple[str, str, str, int, int, int, str, float, int]) -> Held:
     batch_id, sink, table, first, last, rows, skipped, sealed_at, inline_bytes = row
-    sealed = Sealed(batch_id, sink, table, first, last, rows, frozenset(json.loads(skipped)))
+    skips = frozenset(json.loads(skipped))
+    sealed = Sealed(batch_id, sink, table, first, last, rows, skips, is_replay=inline_bytes > 0)
     return Held(sealed, sealed_at, inline_bytes)
 
 
@@ -95,6 +115,32 @@ def read_batches(db: sqlite3.Connection) -> dict[str, Held]:
     """Every batch that is not finished, by id: for each table oldest rows first, replayed ones last."""
     found = db.execute(f"{_BATCHES} ORDER BY sink, tbl, data IS NOT NULL, first, n").fetchall()
     return {row[0]: _held(row) for row in found}
+
+
+def read_batch(db: sqlite3.Connection, batch_id: str) -> Sealed | None:
+    """A batch that is not finished, None when there is none of this id."""
+    found = db.execute(f"{_BATCHES} WHERE id = ?", (batch_id,)).fetchone()
+    return _held(found).sealed if found else None
+
+
+def shrink(db: sqlite3.Connection, sealed: Sealed, left: Sealed | None) -> None:
+    """Let a batch have only the rows that are left, or forget it when that is none."""
+    if left is None:
+        forget(db, sealed)
+        return
+    skipped = json.dumps(sorted(left.skipped))
+    db.execute(
+        "UPDATE batches SET first = ?, last = ?, rows = ?, skipped = ? WHERE id = ?",
+        (left.first, left.last, left.rows, skipped, left.id),
+    )
+
+
+def read_changed(db: sqlite3.Connection, sealed: Sealed) -> frozenset[int]:
+    """The batch's rows, by number, that are not as they were stored. Raises SpoolDamaged."""
+    found = db.execute("SELECT data, crc FROM batches WHERE id = ?", (sealed.id,)).fetchone()
+    if found is None or found[0] is None:
+        return changed_rows(db, sealed)
+    return frozenset(members(sealed)) if zlib.crc32(found[0]) != found[1] else frozenset()
 
 
 def read_children(db: sqlite3.Connection, parent: Sealed) -> list[Held]:
@@ -105,7 +151,12 @@ def read_children(db: sqlite3.Connection, parent: Sealed) -> list[Held]:
 
 def read_data(db: sqlite3.Connection, sealed: Sealed) -> bytes:
     """The batch's bytes, the same at each call. Raises TrackerError when it is finished or damaged."""
-    found = db.execute("SELECT data FROM batches WHERE id = ?", (sealed.id,)).fetchone()
+    found = db.execute("SELECT data, crc FROM batches WHERE id = ?", (sealed.id,)).fetchone()
     if found is None:
         raise TrackerError(f"batch {sealed.id} of {sealed.table} for {sealed.sink} is not in the spool")
-    return found[0] if found[0] is not None else read_rows(db, sealed)
+    data, crc = found
+    if data is None:
+        return read_rows(db, sealed)
+    if zlib.crc32(data) != crc:
+        raise damaged(sealed)
+    return bytes(data)

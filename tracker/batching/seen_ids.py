@@ -1,12 +1,17 @@
 """The client event ids of the last hours in memory: exact, bounded, oldest out first.
 
 A ring holds the ids, an open-addressing table finds them: 24 bytes per id where a set would take 110.
-The spool keeps the same ids on disk and fills this again at start.
+The spool keeps the same ids on disk and fills the ring again at start, which is quick; bringing them into the
+table is not, so that is done in steps, and until then the ring is searched as well.
 """
 
-from collections.abc import Iterable, Sequence
+import sys
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 
 ID_BYTES = 16
+_FEW = 4
+"""So many ids are found one by one in the ring; more are compared with all of it at once."""
 
 
 class SeenIds:
@@ -19,6 +24,7 @@ class SeenIds:
         slots = 1 << max(4, (2 * capacity - 1).bit_length())
         self.capacity = capacity
         self.head = self.tail = start
+        self._waits_from = self._waits_to = start  # ids of these numbers are in the ring and not in the table
         self._mask = slots - 1
         self._table = memoryview(bytearray(4 * slots)).cast("I")
         self._ring = bytearray(ID_BYTES * capacity)
@@ -41,7 +47,59 @@ class SeenIds:
                     found.add(client_id)
                     break
                 slot = (slot + 1) & mask
+        if self.unfound:
+            found |= self._search([client_id for client_id in client_ids if client_id not in found])
         return found
+
+    @property
+    def unfound(self) -> int:
+        """Ids that wait for their place in the table."""
+        return self._waits_to - self._waits_from
+
+    def fill(self, ids: bytes) -> None:
+        """Remember older ids, joined; before any is added."""
+        ids = ids[-ID_BYTES * self.capacity :] if self.capacity else b""
+        self._write(ids)
+        self.head += len(ids) // ID_BYTES
+        self.tail = max(self.tail, self.head - self.capacity)
+        self._waits_from, self._waits_to = max(self._waits_from, self.tail), self.head
+
+    def find_places(self, at_most: int) -> None:
+        """Give some of the ids that were filled in their place in the table."""
+        end = min(self._waits_from + at_most, self._waits_to)
+        table, mask = self._table, self._mask
+        for number in range(self._waits_from, end):
+            place = number % self.capacity + 1
+            slot = self._home(place)
+            while table[slot]:
+                slot = (slot + 1) & mask
+            table[slot] = place
+        self._waits_from = end
+
+    def _search(self, client_ids: Sequence[bytes]) -> set[bytes]:
+        """Those of the ids that are in the ring only."""
+        if len(client_ids) > _FEW:
+            starts = {int.from_bytes(client_id[:8], sys.byteorder) for client_id in client_ids}
+            alike = set[int]()
+            for start, end in self._stretches():
+                alike |= starts.intersection(array("Q", self._ring[start:end])[::2])
+            client_ids = [one for one in client_ids if int.from_bytes(one[:8], sys.byteorder) in alike]
+        return {client_id for client_id in client_ids if self._is_in_ring(client_id)}
+
+    def _stretches(self) -> Iterator[tuple[int, int]]:
+        """From where to where in the ring the ids lie that are not in the table."""
+        start, size = self._waits_from % self.capacity * ID_BYTES, self.unfound * ID_BYTES
+        yield start, min(start + size, len(self._ring))
+        yield 0, max(start + size - len(self._ring), 0)
+
+    def _is_in_ring(self, client_id: bytes) -> bool:
+        for start, end in self._stretches():
+            at = self._ring.find(client_id, start, end)
+            while at >= 0 and at % ID_BYTES:
+                at = self._ring.find(client_id, at + 1, end)
+            if at >= 0:
+                return True
+        return False
 
     def add(self, client_ids: Sequence[bytes]) -> None:
         """Remember ids that are not in here yet; the oldest go when there is no room."""
@@ -82,7 +140,11 @@ class SeenIds:
     def _forget_oldest(self) -> None:
         table, mask = self._table, self._mask
         place = self.tail % self.capacity + 1
+        is_unfound = self._waits_from <= self.tail < self._waits_to
         self.tail += 1
+        if is_unfound:
+            self._waits_from = self.tail
+            return
         hole = self._home(place)
         while table[hole] != place:
             hole = (hole + 1) & mask

@@ -14,20 +14,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self, TypeVar
 
-from tracker.batching import damage, dead_letters, sink_roster
+from tracker.batching import damage, dead_letters, rejection_marks, sink_roster
 from tracker.batching.batch_book import BatchBook
 from tracker.batching.checkpoints import Checkpointer
-from tracker.batching.contract import Sealed
+from tracker.batching.contract import Sealed, Verdicts
 from tracker.batching.cutting import SpoolDamaged
-from tracker.batching.dead_letters import DeadFilter, DeadLetter
+from tracker.batching.dead_letters import NOT_EDITED, DeadFilter, DeadLetter
+from tracker.batching.dead_limits import DeadLimits
 from tracker.batching.disk_room import DiskRoom
 from tracker.batching.housekeeping import Housekeeping
 from tracker.batching.intake import arrange, store
-from tracker.batching.sealing import read_data
+from tracker.batching.sealing import read_changed, read_data
 from tracker.batching.spool_database import DISK_FULL, SpoolDatabase
 from tracker.batching.spool_files import Durability, SpoolFiles
 from tracker.batching.spool_memory import SpoolMemory
-from tracker.batching.spool_values import CHUNK_BYTES, GIB, WAL_LIMIT_BYTES, SpoolSettings, SpoolState, Stored
+from tracker.batching.spool_values import (
+    CHUNK_BYTES,
+    GIB,
+    KEPT_DEAD,
+    WAL_LIMIT_BYTES,
+    KeptDead,
+    SpoolSettings,
+    SpoolState,
+    Stored,
+)
 from tracker.batching.totals import Total, Verdict, read_totals, verify
 from tracker.errors import CannotStore, TrackerError
 from tracker.events import Batch, Entry
@@ -56,6 +66,7 @@ class Spool:
         self._room = DiskRoom(files, database, self._checkpointer)
         self._book = BatchBook(memory, self._transaction)
         self._housekeeping = Housekeeping(memory, self._transaction, settings.remember_for_seconds)
+        self._dead_limits = DeadLimits(memory, self._transaction, settings.dead_letters)
         self._is_closed = False
 
     @classmethod
@@ -69,6 +80,7 @@ class Spool:
         remember_for_seconds: float = 86_400.0,
         chunk_bytes: int = CHUNK_BYTES,
         wal_limit_bytes: int = WAL_LIMIT_BYTES,
+        dead_letters: KeptDead = KEPT_DEAD,
         clock: Callable[[], float] = time.time,
     ) -> Self:
         """Open or make the spool in this folder; a damaged file is put aside and a new one made.
@@ -82,11 +94,13 @@ class Spool:
             remember_for_seconds,
             chunk_bytes,
             wal_limit_bytes,
+            dead_letters,
         )
         files = SpoolFiles(folder, settings.durability)
         try:
             database, memory = _open_sound(files, settings, clock())
             spool = cls(files, settings, database, memory)
+            files.note_use()
         except (sqlite3.Error, OSError) as err:
             files.release()
             raise TrackerError(f"the spool {files.path} cannot be opened: {err}") from err
@@ -104,8 +118,7 @@ class Spool:
         if not memory.remembered.is_loaded and any(entry.client_id for entry in entries):
             with self.database.reading() as db:
                 memory.remembered.load(db)
-        seen = memory.remembered.seen
-        intake = arrange(entries, seen, memory.lasts, now, settings.chunk_bytes)
+        intake = arrange(entries, memory.remembered, memory.ends, now, settings.chunk_bytes)
         if not intake.chunks:
             return Stored(intake.retries, {})
         if memory.live_bytes + intake.bytes > settings.max_bytes:
@@ -115,13 +128,15 @@ class Spool:
         if not settings.remember_ids:
             intake = replace(intake, client_ids=())
         with self.database.writing() as db:
-            store(db, intake, seen.head)
+            store(db, intake, memory.remembered.seen.head)
         memory.stored(intake, now)
         self._checkpointer.wrote(intake.bytes + _COMMIT_OVERHEAD_BYTES, db)
-        rows: dict[str, int] = {}
-        for chunk in intake.chunks:
-            rows[chunk.table] = rows.get(chunk.table, 0) + chunk.last - chunk.first + 1
-        return Stored(intake.retries, rows)
+        return Stored(intake.retries, intake.rows)
+
+    def probe(self) -> None:
+        """Find out whether the disk takes writes again. Raises CannotStore."""
+        self.database.probe()
+        self._room.allows(0)
 
     def attach_sinks(self, names: Iterable[str]) -> None:
         """These sinks, and no others, are configured: new ones start from now, others keep their backlog."""
@@ -182,13 +197,31 @@ class Spool:
         """Put rows aside by position, seal the rest as a child, or None. Raises CannotStore."""
         return self._with_room(lambda: self._book.reject(sealed, reasons, now))
 
+    def give_up(self, sealed: Sealed, lost: frozenset[int]) -> Sealed | None:
+        """Go on without these rows of a batch, by number, which are damaged; None when none is left. Raises
+        CannotStore."""
+        return self._with_room(lambda: self._book.give_up(sealed, lost))
+
     def halve(self, sealed: Sealed, now: float) -> tuple[Sealed, Sealed]:
         """Replace a batch of at least two rows by two. Raises CannotStore."""
         return self._with_room(lambda: self._book.halve(sealed, now))
 
-    def replay(self, ids: Iterable[int] | None, which: DeadFilter, now: float) -> list[Sealed]:
-        """Dead letters of these ids (None: all the filter lets through) wait again, in their own batches."""
-        return self._with_room(lambda: self._book.replay(self._chosen(ids, which), now))
+    def forgive(self, sink: str, table: str) -> None:
+        """Forget the sink's verdicts on this table's rows. Raises CannotStore."""
+        self._with_room(lambda: self._book.forgive(sink, table))
+
+    def replay(
+        self,
+        ids: Iterable[int] | None,
+        which: DeadFilter,
+        now: float,
+        edited: Mapping[int, bytes] = NOT_EDITED,
+    ) -> list[Sealed]:
+        """Dead letters of these ids (None: all the filter lets through) wait again, in their own batches.
+
+        `edited` has the lines, by id, that replace what was put aside.
+        """
+        return self._with_room(lambda: self._book.replay(self._chosen(ids, which), edited, now))
 
     def drop_dead(self, ids: Iterable[int] | None, which: DeadFilter) -> int:
         """Dead letters of these ids (None: all the filter lets through) go for good; returns how many."""
@@ -201,40 +234,46 @@ class Spool:
     def housekeep(self, now: float) -> bool:
         """One short step of what can wait: rows nobody needs, ids too old. True when there is more to do."""
         self._catch_up()
-        return self._housekeeping.step(now)
+        return any((self._housekeeping.step(now), self._dead_limits.step(now)))
 
     # -- the reader's thread --
 
     def load(self, sealed: Sealed) -> Batch:
         """The batch's bytes, the same at each call. Raises SpoolDamaged when they are not what was stored."""
         try:
-            data = self._read(lambda db: read_data(db, sealed))
+            data = self.ask(lambda db: read_data(db, sealed))
         except SpoolDamaged:
             self._files.mark_suspect()
             raise
         return Batch(sealed.id, sealed.table, sealed.rows, data, sealed.is_repeat)
 
+    def changed_rows(self, sealed: Sealed) -> frozenset[int]:
+        """The batch's rows, by number, that are not as they were stored. Raises SpoolDamaged when that cannot
+        be told of each."""
+        return self.ask(lambda db: read_changed(db, sealed))
+
+    def verdicts(self, sink: str, table: str) -> Verdicts:
+        """The sink's last verdicts on this table's rows."""
+        return self.ask(lambda db: rejection_marks.read(db, sink, table))
+
     def totals(self) -> list[Total]:
         """Where every accepted row is, per sink and table, in one consistent view."""
-        return self._read(read_totals)
+        return self.ask(read_totals)
 
     def verify(self) -> Verdict:
         """Read and check everything; takes as long as the file is large."""
-        return self._read(verify)
+        return self.ask(verify)
 
     def dead_letters(self, which: DeadFilter, limit: int = 100) -> list[DeadLetter]:
         """Rows that were put aside, oldest first, without their lines."""
-        return self._read(lambda db: dead_letters.find(db, which, limit))
+        return self.ask(lambda db: dead_letters.find(db, which, limit))
 
     def dead_letter(self, letter_id: int) -> DeadLetter | None:
         """One row that was put aside, with its line."""
-        return self._read(lambda db: dead_letters.show(db, letter_id))
+        return self.ask(lambda db: dead_letters.show(db, letter_id))
 
-    def dead_summary(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """Sink and table to the number of dead letters and their bytes."""
-        return self._read(dead_letters.summarise)
-
-    def _read(self, question: Callable[[sqlite3.Connection], T]) -> T:
+    def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """What a short question to the file gives, as of now. Raises CannotStore or SpoolDamaged."""
         try:
             return question(self._reader)
         except sqlite3.Error as err:
@@ -261,6 +300,9 @@ class Spool:
             len(self._memory.remembered),
             len(self._memory.held),
             self.database.failure or (DISK_FULL if self._room.is_short else ""),
+            self._memory.dead_bytes,
+            self._settings.dead_letters.max_bytes,
+            self._files.kept_aside,
         )
 
     def close(self) -> None:
@@ -270,6 +312,7 @@ class Spool:
         self._is_closed = True
         self._checkpointer.close()
         self._reader.close()
+        self._files.forget_use()
         self.database.close()  # the last connection: SQLite moves the log and removes it
         self._files.release()
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
-from tracker.errors import TrackerError
+from tracker.errors import InUse, TrackerError
 
 BALLAST_BYTES = 8 * 1024 * 1024
 _BUSY_SECONDS = 10.0
@@ -29,7 +29,7 @@ _SYNCHRONOUS = {Durability.POWER_LOSS: "FULL", Durability.PROCESS_CRASH: "NORMAL
 
 
 class SpoolFiles:
-    """One folder with one spool; only one process at a time can hold it. Raises TrackerError when held."""
+    """One folder with one spool; only one process at a time can hold it. Raises InUse when held, TrackerError."""
 
     def __init__(self, folder: Path, durability: Durability) -> None:
         self.folder = folder
@@ -39,11 +39,17 @@ class SpoolFiles:
         self.has_ballast = self._ballast.exists()
         """There is room put by that sealing and finishing can use on a full disk."""
         self._suspect = folder / "suspect"
+        self._in_use = folder / "in-use"
+        self.salvage_path = folder / "spool.db.salvaging"
+        """Where a new spool is made from a damaged one."""
+        self._salvaged = folder / "spool.db.salvaged"
+        self.kept_aside = 0
+        """How many damaged spools lie in the folder, as of the last `count_aside`."""
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = self._take_lock()
         except BlockingIOError as err:
-            raise TrackerError(
+            raise InUse(
                 f"the spool {self.path} is in use by another process:"
                 " stop that one, or give this one its own Spool.Path"
             ) from err
@@ -51,6 +57,8 @@ class SpoolFiles:
             raise TrackerError(f"the spool {self.path} cannot be written: {err.strerror}") from err
 
     def _take_lock(self) -> int:
+        if self.path.is_dir():
+            self.path.rename(self._aside(time.time()))
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,7 +71,7 @@ class SpoolFiles:
 
     def connect(self, *, is_writer: bool = False) -> sqlite3.Connection:
         """A connection of its own, in WAL mode, that never checkpoints by itself. Raises sqlite3.Error."""
-        db = self.inspect()
+        db = self._open(str(self.path))
         try:
             db.execute(f"PRAGMA query_only = {not is_writer}")
             db.execute("PRAGMA journal_mode = WAL")
@@ -77,16 +85,18 @@ class SpoolFiles:
         return db
 
     def inspect(self) -> sqlite3.Connection:
-        """A connection that leaves a file as it is, whatever it holds, as long as it only reads."""
-        db = sqlite3.connect(
-            self.path,
+        """A connection that leaves file and log as they are, whatever they hold, also when it is closed."""
+        return self._open(f"{self.path.absolute().as_uri()}?mode=ro")
+
+    def _open(self, place: str) -> sqlite3.Connection:
+        return sqlite3.connect(
+            place,
             timeout=_BUSY_SECONDS,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=256,
+            uri=place.startswith("file:"),
         )
-        db.execute("PRAGMA query_only = TRUE")
-        return db
 
     def settle(self) -> None:
         """Make the folder's entries survive a power cut, where the durability promises it."""
@@ -99,21 +109,67 @@ class SpoolFiles:
             finally:
                 os.close(descriptor)
 
-    def set_aside(self, now: float) -> Path:
-        """Rename the file and its companions out of the way, lock a new, empty one; returns the new name."""
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-        aside = self.folder / f"spool.db.damaged-{stamp}"
-        number = 1
-        while aside.exists():
-            number += 1
-            aside = self.folder / f"spool.db.damaged-{stamp}-{number}"
-        for ending in ("-wal", "-shm", ""):
+    def replace(self, now: float) -> Path:
+        """Put file and log aside and the finished spool at `salvage_path` in their place; how the old one is
+        called now.
+
+        A process that ends in the middle leaves `finish_replacing` what it needs to finish.
+        """
+        self.salvage_path.rename(self._salvaged)
+        self.settle()
+        aside = self._aside(now)
+        self.path.rename(aside)
+        self._bring_in(aside)
+        return aside
+
+    def finish_replacing(self, now: float) -> bool:
+        """Finish what an earlier process began; True when there was something to finish."""
+        self.salvage_path.unlink(missing_ok=True)
+        if not self._salvaged.exists():
+            return False
+        if self.file_bytes():  # the damaged file is still here: it is looked at again
+            self._salvaged.unlink()
+            return False
+        self._bring_in(self._aside(now))
+        return True
+
+    def _bring_in(self, aside: Path) -> None:
+        """With the old file out of the way: what belongs to it, then the new one, which is locked."""
+        for ending in ("-wal", "-shm"):
             source = Path(f"{self.path}{ending}")
             if source.exists():
                 source.rename(f"{aside}{ending}")
+        self._salvaged.rename(self.path)
         held, self._lock = self._lock, self._take_lock()
         os.close(held)
+
+    def _aside(self, now: float) -> Path:
+        """A name that is free."""
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        aside, number = self.folder / f"spool.db.damaged-{stamp}", 1
+        while aside.exists() or Path(f"{aside}-wal").exists():
+            number += 1
+            aside = self.folder / f"spool.db.damaged-{stamp}-{number}"
         return aside
+
+    def count_aside(self) -> None:
+        """Bring `kept_aside` up to date."""
+        names = [path.name for path in self.folder.glob("spool.db.damaged-*")]
+        self.kept_aside = sum(1 for name in names if not name.endswith(("-wal", "-shm")))
+
+    @property
+    def is_log_missing(self) -> bool:
+        """The process that used it before did not end well, and yet left no log."""
+        return self._in_use.exists() and not Path(f"{self.path}-wal").exists()
+
+    def note_use(self) -> None:
+        """The log is there, from now until `forget_use`; a disk that cannot take this note can do without."""
+        with suppress(OSError):
+            os.close(os.open(self._in_use, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+    def forget_use(self) -> None:
+        """The log may go."""
+        self._in_use.unlink(missing_ok=True)
 
     @property
     def is_suspect(self) -> bool:

@@ -8,7 +8,16 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import replace
 
-from tracker.batching.backlogs import Backlog, BacklogKey, read_backlogs, read_lasts, read_sinks
+from tracker.batching.backlogs import (
+    NO_ROWS,
+    Backlog,
+    BacklogKey,
+    End,
+    read_backlogs,
+    read_extents,
+    read_sinks,
+)
+from tracker.batching.contract import Sealed
 from tracker.batching.intake import Intake
 from tracker.batching.remembered import RememberedIds
 from tracker.batching.sealing import Held, read_batches
@@ -19,12 +28,15 @@ class SpoolMemory:
 
     def __init__(self, db: sqlite3.Connection, remember_ids: int) -> None:
         self.held: dict[str, Held] = {}
-        self.lasts: dict[str, int] = {}
+        self.ends: dict[str, End] = {}
+        """Where each table ends."""
         self.sinks: dict[str, bool] = {}
         self.backlogs: dict[BacklogKey, Backlog] = {}
         self.unclaimed: dict[BacklogKey, tuple[int, int, float]] = {}
         """Rows, bytes and time of sealed batches that delivery does not know of yet."""
         self.live_bytes = 0
+        """Bytes of the rows that wait, and of those not tidied up yet."""
+        self.dead_bytes = 0
         self.firsts: dict[str, int] = {}
         """Table to the first row that chunks hold; kept up to date only while there is no sink."""
         self.untidy: set[str] = set()
@@ -39,24 +51,26 @@ class SpoolMemory:
 
     def read(self, db: sqlite3.Connection) -> None:
         """Take everything but the ids from the database again; batches that delivery has stay with it."""
-        self.lasts = read_lasts(db)
+        extents = read_extents(db)
+        self.ends = {table: extent.end for table, extent in extents.items()}
         self.sinks = read_sinks(db)
         self.backlogs = read_backlogs(db, self.lasts)
         self.held = {batch_id: self.held.get(batch_id, held) for batch_id, held in read_batches(db).items()}
-        stored = db.execute("SELECT tbl, min(first), sum(bytes) FROM chunks GROUP BY tbl").fetchall()
-        self.firsts = {table: first for table, first, _ in stored}
+        self.firsts = {
+            table: extent.first for table, extent in extents.items() if extent.first <= extent.end.last
+        }
         self.untidy = set(self.firsts)
-        (dead_bytes,) = db.execute("SELECT coalesce(sum(bytes), 0) FROM dead").fetchone()
+        (self.dead_bytes,) = db.execute("SELECT coalesce(sum(bytes), 0) FROM dead").fetchone()
         inline_bytes = sum(held.inline_bytes for held in self.held.values())
-        self.live_bytes = sum(size for _, _, size in stored) + dead_bytes + inline_bytes
+        self.live_bytes = sum(extent.bytes for extent in extents.values()) + inline_bytes
         self.count_unclaimed()
 
     def stored(self, intake: Intake, now: float) -> None:
         """A commit is durable."""
         for chunk in intake.chunks:
             rows = chunk.last - chunk.first + 1
-            is_new = chunk.table not in self.lasts
-            self.lasts[chunk.table] = chunk.last
+            is_new = chunk.table not in self.ends
+            self.ends[chunk.table] = End(chunk.last, chunk.upto)
             self.firsts.setdefault(chunk.table, chunk.first)
             for sink, is_attached in self.sinks.items():
                 backlog = self.backlogs.get(
@@ -65,7 +79,12 @@ class SpoolMemory:
                 if backlog is not None and backlog.is_open:
                     self.backlogs[sink, chunk.table] = backlog.arrived(rows, chunk.size, now)
         self.live_bytes += intake.bytes
-        self.remembered.seen.add(intake.client_ids)
+        self.remembered.add(intake.client_ids)
+
+    @property
+    def lasts(self) -> dict[str, int]:
+        """Table to its last sequence number."""
+        return {table: end.last for table, end in self.ends.items()}
 
     def hold(self, batches: Iterable[Held]) -> None:
         """Batches were written down."""
@@ -80,6 +99,13 @@ class SpoolMemory:
         if held is not None:
             self.live_bytes -= held.inline_bytes
             self.untidy.add(held.sealed.table)
+
+    def shrunk(self, batch_id: str, left: Sealed | None) -> None:
+        """A batch lost rows, or with None all it had."""
+        if left is None:
+            self.let_go(batch_id)
+        elif batch_id in self.held:
+            self.held[batch_id] = replace(self.held[batch_id], sealed=left)
 
     def claim(self, batch_ids: Iterable[str], *, is_handed_out: bool = True) -> None:
         """Delivery took these batches, or gave them back."""
@@ -102,7 +128,7 @@ class SpoolMemory:
         """First and last of each run of the table's rows that no sink needs any more."""
         if not self.sinks:
             return []
-        last = self.lasts.get(table, 0)
+        last = self.ends.get(table, NO_ROWS).last
         needed = [
             interval
             for (_, its_table), backlog in self.backlogs.items()

@@ -4,27 +4,41 @@ What the tables mean together (conservation, cutting, trimming) is said where it
 """
 
 import sqlite3
+import zlib
+
+from tracker.batching import rejection_marks
+from tracker.batching.spool_copies import copying
 
 APPLICATION_ID = 0x74726B73
 """Written into the file's header: a database without it is not a spool."""
-VERSION = 1
+VERSION = 2
+LOST = "dropped:damaged_spool"
+"""Counter of the rows that damage to the file cost a sink."""
 
 SCHEMA = """
--- Rows as they arrived: one chunk per commit and table; `data` stays last, so that scans do not read it.
+-- Rows as they arrived: one chunk per commit and table; `upto` sums the bytes of a table's chunks up to and
+-- with this one; `crc` is `checksum`; `data` stays last, so that scans do not read it.
 CREATE TABLE chunks (
     id INTEGER PRIMARY KEY,
     tbl TEXT NOT NULL,
     first INTEGER NOT NULL,
     last INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
+    upto INTEGER NOT NULL,
     crc INTEGER NOT NULL,
     created REAL NOT NULL,
     data BLOB NOT NULL
 );
-CREATE UNIQUE INDEX chunks_by_row ON chunks (tbl, first, last, bytes, created);
+CREATE UNIQUE INDEX chunks_by_row ON chunks (tbl, first, last, bytes, upto, created);
 
--- The last sequence number of a table whose chunks may all be gone.
-CREATE TABLE sequences (tbl TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
+-- Of a table whose first chunks, or all, are gone: its last sequence number and `upto` when chunks last went,
+-- and how many bytes went so far.
+CREATE TABLE sequences (
+    tbl TEXT PRIMARY KEY,
+    last INTEGER NOT NULL,
+    upto INTEGER NOT NULL,
+    trimmed INTEGER NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE sinks (name TEXT PRIMARY KEY, is_attached INTEGER NOT NULL) WITHOUT ROWID;
 
@@ -48,7 +62,8 @@ CREATE TABLE gaps (
     PRIMARY KEY (sink, tbl, first)
 ) WITHOUT ROWID;
 
--- Sealed and not finished. `data` holds the rows of a replayed batch, NULL where chunks hold them.
+-- Sealed and not finished. `data` holds the rows of a replayed batch and `crc` their checksum, NULL where
+-- chunks hold them.
 CREATE TABLE batches (
     n INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -60,6 +75,7 @@ CREATE TABLE batches (
     rows INTEGER NOT NULL,
     skipped TEXT NOT NULL,
     sealed_at REAL NOT NULL,
+    crc INTEGER,
     data BLOB
 );
 
@@ -71,6 +87,7 @@ CREATE TABLE dead (
     at REAL NOT NULL,
     bytes INTEGER NOT NULL,
     reason TEXT NOT NULL,
+    crc INTEGER NOT NULL,
     line BLOB NOT NULL
 );
 CREATE INDEX dead_by_sink ON dead (sink, tbl, bytes);
@@ -89,10 +106,10 @@ CREATE TABLE seen (n INTEGER PRIMARY KEY, at REAL NOT NULL, ids BLOB NOT NULL);
 
 -- One INSERT here is one whole commit: a single statement is a single wait for the interpreter's lock.
 CREATE VIEW intake AS
-    SELECT tbl, first, last, bytes, crc, created, data, 0 AS n, NULL AS ids FROM chunks;
+    SELECT tbl, first, last, bytes, upto, crc, created, data, 0 AS n, NULL AS ids FROM chunks;
 CREATE TRIGGER take_in INSTEAD OF INSERT ON intake BEGIN
-    INSERT INTO chunks (tbl, first, last, bytes, crc, created, data)
-        VALUES (NEW.tbl, NEW.first, NEW.last, NEW.bytes, NEW.crc, NEW.created, NEW.data);
+    INSERT INTO chunks (tbl, first, last, bytes, upto, crc, created, data) VALUES (
+        NEW.tbl, NEW.first, NEW.last, NEW.bytes, NEW.upto, NEW.crc, NEW.created, NEW.data);
     INSERT INTO seen SELECT NEW.n, NEW.created, NEW.ids WHERE NEW.ids IS NOT NULL;
 END;
 """
@@ -101,7 +118,12 @@ END;
 def create(db: sqlite3.Connection) -> None:
     """Make the tables in an empty database, all or none."""
     marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
-    db.executescript(f"BEGIN IMMEDIATE; {marks} {SCHEMA} COMMIT;")
+    db.executescript(f"BEGIN IMMEDIATE; {marks} {SCHEMA} {rejection_marks.TABLE}; {copying(VERSION)} COMMIT;")
+
+
+def checksum(table: str, first: int, last: int, data: bytes | memoryview) -> int:
+    """What tells whether rows are those that were stored, under these numbers, in this table."""
+    return zlib.crc32(data, zlib.crc32(b"%b %d %d " % (table.encode(), first, last)))
 
 
 def is_empty(db: sqlite3.Connection) -> bool:

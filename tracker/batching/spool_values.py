@@ -8,6 +8,18 @@ from tracker.batching.spool_files import Durability
 GIB = 1024**3
 CHUNK_BYTES = 1024 * 1024
 WAL_LIMIT_BYTES = 32 * 1024 * 1024
+MOST_SPARE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDead:
+    """How many dead letters are kept; beyond either the oldest go."""
+
+    max_bytes: int = GIB
+    max_age_seconds: float = 90 * 86_400.0
+
+
+KEPT_DEAD = KeptDead()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +32,7 @@ class SpoolSettings:
     remember_for_seconds: float = 86_400.0
     chunk_bytes: int = CHUNK_BYTES
     wal_limit_bytes: int = WAL_LIMIT_BYTES
+    dead_letters: KeptDead = KEPT_DEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +47,16 @@ class SpoolState:
     unfinished_batches: int
     failure: str
     """Why it cannot write now, '' when it can."""
+    dead_bytes: int
+    """Bytes of the dead letters; they have room of their own beside `max_bytes`."""
+    dead_max_bytes: int
+    damaged_files: int
+    """Damaged spools that lie beside this one, kept aside."""
 
     @property
     def is_full(self) -> bool:
-        """Nothing more is accepted until something was delivered."""
-        return self.live_bytes >= self.max_bytes
+        """There is hardly room for a group of rows until something was delivered."""
+        return self.max_bytes - self.live_bytes < min(self.max_bytes // 20, MOST_SPARE_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,17 @@
 """The spool's bookkeeping, read in one consistent view: where every accepted row is.
 
-`accepted` comes from sequence numbers, `waiting` from counting chunks and batches, the rest from counters:
-that they agree is the proof that nothing was lost.
+`accepted` comes from sequence numbers, `waiting` from cursors and batches, the rest from counters: that they
+agree is the proof that nothing was lost. `read_totals` asks that quickly, however much waits; `verify` also
+counts every row that waits where it is stored.
 """
 
 import sqlite3
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tracker.batching.backlogs import read_backlogs, read_lasts
+from tracker.batching import spool_copies
+from tracker.batching.backlogs import intervals, read_backlogs, read_lasts
+from tracker.batching.spool_schema import checksum
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def _read(db: sqlite3.Connection) -> list[Total]:
                 accepted=last - starts.get(key, 0) - gaps,
                 delivered=counts.get((sink, table, "delivered"), 0),
                 dead=dead.get(key, 0),
-                waiting=sealed.get(key, 0) + _unsealed(db, table, backlog.sealed, last, backlog.gaps),
+                waiting=sealed.get(key, 0) + backlog.rows,
                 dropped={
                     name.removeprefix("dropped:"): value
                     for (its_sink, its_table, name), value in counts.items()
@@ -93,25 +95,31 @@ def _by_key(db: sqlite3.Connection, sql: str) -> dict[tuple[str, str], int]:
     return {(sink, table): rows for sink, table, rows in db.execute(sql).fetchall()}
 
 
-def _unsealed(
-    db: sqlite3.Connection, table: str, sealed: int, last: int, gaps: tuple[tuple[int, int | None], ...]
-) -> int:
-    """Rows after `sealed` that chunks hold, less those of the gaps."""
-    rows = _stored(db, table, sealed + 1, last)
-    return rows - sum(_stored(db, table, first, gap_last or last) for first, gap_last in gaps)
+_STORED = """
+SELECT coalesce(sum(last - first + 1), 0), min(first), max(last) FROM chunks
+WHERE tbl = :table AND first <= :last AND last >= :first AND first >= coalesce(
+    (SELECT max(first) FROM chunks WHERE tbl = :table AND first <= :first), 0)
+"""
 
 
 def _stored(db: sqlite3.Connection, table: str, first: int, last: int) -> int:
     """Rows of first..last that chunks hold."""
-    rows, lowest, highest = db.execute(
-        "SELECT coalesce(sum(last - first + 1), 0), min(first), max(last) FROM chunks"
-        " WHERE tbl = :table AND first <= :last AND last >= :first AND first >= coalesce("
-        "(SELECT max(first) FROM chunks WHERE tbl = :table AND first <= :first), 0)",
-        {"table": table, "first": first, "last": last},
-    ).fetchone()
+    rows, lowest, highest = db.execute(_STORED, {"table": table, "first": first, "last": last}).fetchone()
     if not rows:
         return 0
     return int(rows - max(first - lowest, 0) - max(highest - last, 0))
+
+
+def missing_rows(db: sqlite3.Connection) -> list[str]:
+    """Each sink's tables of whose waiting rows some are not stored, and how many; as long as the index is."""
+    lasts = read_lasts(db)
+    found = []
+    for (sink, table), backlog in read_backlogs(db, lasts).items():
+        spans = intervals(backlog.sealed, lasts.get(table, 0), backlog.gaps)
+        rows = backlog.rows - sum(_stored(db, table, first, last) for first, last in spans)
+        if rows:
+            found.append(f"{table} for {sink}: {rows} of the waiting rows are not stored")
+    return found
 
 
 def verify(db: sqlite3.Connection) -> Verdict:
@@ -122,8 +130,11 @@ def verify(db: sqlite3.Connection) -> Verdict:
         "SELECT tbl, first, last, crc, data FROM chunks ORDER BY id"
     ):
         chunks, rows = chunks + 1, rows + last - first + 1
-        if zlib.crc32(data) != crc or data.count(b"\n") != last - first + 1:
+        if checksum(table, first, last, data) != crc:
             problems.append(f"{table}: rows {first} to {last} are damaged")
+    problems += missing_rows(db)
+    if table := spool_copies.difference(db):
+        problems.append(f"{table}: the table and its copy differ")
     problems += [
         f"{total.table} for {total.sink}: {total.difference} rows are unaccounted for"
         for total in read_totals(db)

@@ -1,16 +1,18 @@
 """A damaged or foreign file never stops the start: it is kept aside, what was lost is said and counted."""
 
 import os
+import resource
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.spools import NOW, check, client_id, deliver_all, entry, open_spool, seal
+from tests.support.spools import NOW, check, client_id, deliver_all, entry, names, open_spool, seal
 from tracker.batching.cutting import SpoolDamaged
 from tracker.batching.dead_letters import DeadFilter
 from tracker.batching.spool import Spool
+from tracker.errors import TrackerError
 
 
 def _filled(folder: Path) -> None:
@@ -23,6 +25,25 @@ def _filled(folder: Path) -> None:
     while spool.housekeep(NOW):
         pass
     spool.close()
+
+
+def _first_pages(path: Path) -> None:
+    """What a stray write hits: header, schema and all small tables."""
+    _overwrite(path, 0, os.urandom(64 * 1024))
+
+
+def _delivered(spool: Spool) -> list[str]:
+    """Everything that waits, unfinished batches first."""
+    rows = []
+    for sealed in spool.unfinished("a"):
+        rows += names(spool.load(sealed).data)
+        spool.finish(sealed)
+    return rows + deliver_all(spool)
+
+
+def _kept(folder: Path) -> list[Path]:
+    """Files that were put aside, without their logs."""
+    return [path for path in folder.glob("spool.db.damaged-*") if not path.name.endswith(("-wal", "-shm"))]
 
 
 def _overwrite(path: Path, at: int, data: bytes) -> None:
@@ -69,22 +90,43 @@ def _broken_tree(path: Path) -> None:
     _overwrite(path, (root - 1) * size, os.urandom(size))
 
 
+LOST = 0
+"""Rows carried over from a file of which nothing is left."""
+
+
 @pytest.mark.parametrize(
-    "damage", [_truncated, _empty, _garbage, _zeros, _other_version, _foreign, _broken_tree]
+    ("damage", "kept"),
+    [
+        (_truncated, LOST),
+        (_empty, LOST),
+        (_garbage, LOST),
+        (_zeros, LOST),
+        (_foreign, LOST),
+        (_other_version, 19),
+        (_broken_tree, 19),
+        (_first_pages, 19),
+    ],
 )
-def test_a_damaged_file_is_kept_aside_and_a_new_spool_works(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None]
+def test_a_damaged_file_is_kept_aside_and_what_it_still_holds_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None], kept: int
 ) -> None:
     _filled(tmp_path)
     damage(tmp_path / "spool.db")
     damaged = (tmp_path / "spool.db").read_bytes()
     caplog.clear()
     spool = open_spool(tmp_path, "a")
-    (kept,) = [path for path in tmp_path.iterdir() if path.name.startswith("spool.db.damaged-")]
-    assert kept.read_bytes() == damaged
-    assert caplog.messages == ["damaged spool put aside, a new one started"]
+    assert spool.state().damaged_files == 1
+    (aside,) = _kept(tmp_path)
+    assert aside.read_bytes() == damaged
+    assert caplog.messages == [
+        "spool is damaged, the start waits until it is read through",
+        "damaged spool put aside, what could be read of it goes on",
+    ]
+    fields = caplog.records[1].__dict__["fields"]
+    assert (fields["kept_rows"], fields["kept_as"]) == (kept, aside.name)
     spool.commit([entry("after")], NOW)
-    assert deliver_all(spool) == ["after"]
+    rows = _delivered(spool)
+    assert (len(rows), rows[-1]) == (kept + 1, "after")
     check(spool)
     spool.close()
     caplog.clear()
@@ -92,37 +134,72 @@ def test_a_damaged_file_is_kept_aside_and_a_new_spool_works(
     assert caplog.messages == []
 
 
-def test_rows_lost_to_damage_are_counted_when_they_are_known(
+def test_rows_lost_to_damage_are_said_in_one_line_and_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     _filled(tmp_path)
-    _broken_tree(tmp_path / "spool.db")
+    path = tmp_path / "spool.db"
+    data = path.read_bytes()
+    _broken_tree(path)
+    _overwrite(path, data.index(b'"20 xx') + 500, b"y")
     spool = open_spool(tmp_path, "a")
     (total,) = spool.totals()
-    assert (total.accepted, total.delivered, total.waiting, total.dead) == (30, 10, 0, 0)
-    assert dict(total.dropped) == {"damaged_spool": 20}
-    assert caplog.records[0].__dict__["fields"]["lost_rows"] == 20
+    assert (total.accepted, total.delivered, total.waiting, total.dead) == (30, 10, 18, 1)
+    assert dict(total.dropped) == {"damaged_spool": 1}
+    fields = caplog.records[-1].__dict__["fields"]
+    assert (fields["lost_rows"], fields["lost"]) == (1, {"events for a": 1})
     spool.commit([entry("after")], NOW)
-    assert seal(spool).first == 31
+    assert [name.split()[0] for name in _delivered(spool)] == [
+        *(str(number) for number in range(11, 30) if number != 20),
+        "after",
+    ]
     check(spool)
     spool.close()
 
 
-def test_a_flipped_bit_is_noticed_and_the_file_put_aside_at_the_next_start(tmp_path: Path) -> None:
+def test_a_batch_that_loses_rows_keeps_its_id_and_goes_on_with_the_others(tmp_path: Path) -> None:
     spool = open_spool(tmp_path, "a")
-    spool.commit([entry("x" * 3000)], NOW)
+    for n in range(10):
+        spool.commit([entry(f"{n} " + "x" * 2000)], NOW)
+    sealed = seal(spool, rows=10)
     spool.close()
-    data = (tmp_path / "spool.db").read_bytes()
-    _overwrite(tmp_path / "spool.db", data.index(b"xxxxxxxx") + 100, b"y")
+    path = tmp_path / "spool.db"
+    data = path.read_bytes()
+    for n in (0, 4, 9):
+        _overwrite(path, data.index(b'"%d xx' % n) + 500, b"y")
+    _broken_tree(path)
     spool = open_spool(tmp_path, "a")
-    with pytest.raises(SpoolDamaged, match="rows 1 to 1 of events") as caught:
-        spool.load(seal(spool))
+    (again,) = spool.unfinished("a")
+    assert (again.id, again.rows, again.is_repeat) == (sealed.id, 7, True)
+    assert [name[0] for name in names(spool.load(again).data)] == list("1235678")
+    check(spool)
+    spool.close()
+
+
+def test_a_damaged_chunk_is_noticed_on_loading_and_the_rows_around_it_are_delivered(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path, "a")
+    for n in range(3):
+        spool.commit([entry(f"{n} " + "x" * 3000)], NOW)
+    spool.close()
+    path = tmp_path / "spool.db"
+    _overwrite(path, path.read_bytes().index(b'"1 xx') + 100, b"y")
+    spool = open_spool(tmp_path, "a")
+    sealed = seal(spool)
+    with pytest.raises(SpoolDamaged, match="rows 1 to 3 of events") as caught:
+        spool.load(sealed)
     assert "xxx" not in str(caught.value)
-    assert spool.verify().problems == ("events: rows 1 to 1 are damaged",)
-    spool.close()
-    spool = open_spool(tmp_path, "a")
+    assert spool.verify().problems == ("events: rows 2 to 2 are damaged",)
+    lost = spool.changed_rows(sealed)
+    left = spool.give_up(sealed, lost)
+    assert left is not None
+    assert spool.give_up(sealed, lost) == left, "asked again, it is done once"
+    assert [name[0] for name in names(spool.load(left).data)] == ["0", "2"]
+    spool.finish(left)
     (total,) = spool.totals()
-    assert (total.waiting, dict(total.dropped)) == (0, {"damaged_spool": 1})
+    assert (total.delivered, dict(total.dropped)) == (2, {"damaged_spool": 1})
+    while spool.housekeep(NOW):
+        pass
+    check(spool)
     spool.close()
 
 
@@ -155,8 +232,93 @@ def test_a_spool_that_was_put_aside_once_can_be_put_aside_again(tmp_path: Path) 
         _filled(tmp_path)
         _garbage(tmp_path / "spool.db")
         Spool.open(tmp_path, clock=lambda: NOW).close()
-    kept = [path.name for path in tmp_path.iterdir() if "damaged" in path.name]
-    assert len(kept) == 3
+    assert len(_kept(tmp_path)) == 3
+
+
+def test_a_folder_in_the_place_of_the_file_is_put_aside(tmp_path: Path) -> None:
+    (tmp_path / "spool.db").mkdir()
+    spool = open_spool(tmp_path, "a")
+    spool.commit([entry(1)], NOW)
+    assert deliver_all(spool) == ["1"]
+    assert spool.state().damaged_files == 1
+    spool.close()
+
+
+def _left_by_a_kill(folder: Path, copy: Path) -> None:
+    """What a process that was killed leaves: five rows, all of them in the log."""
+    spool = open_spool(folder, "a")
+    for n in range(5):
+        spool.commit([entry(n)], NOW)
+    copy.mkdir()
+    for path in folder.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    spool.close()
+
+
+def test_a_log_that_is_missing_after_a_kill_is_noticed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _left_by_a_kill(tmp_path / "spool", tmp_path / "copy")
+    (tmp_path / "copy" / "spool.db-wal").unlink()
+    open_spool(tmp_path / "copy", "a").close()
+    assert caplog.records[-1].__dict__["fields"]["problem"] == "its log is missing"
+
+
+def test_a_log_that_lost_its_end_after_a_kill_is_noticed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _left_by_a_kill(tmp_path / "spool", tmp_path / "copy")
+    log = tmp_path / "copy" / "spool.db-wal"
+    os.truncate(log, log.stat().st_size - 5000)
+    spool = open_spool(tmp_path / "copy", "a")
+    assert "pages of its log are damaged or missing" in caplog.records[-1].__dict__["fields"]["problem"]
+    assert deliver_all(spool) == ["0", "1", "2", "3"]
+    check(spool)
+    spool.close()
+
+
+def test_commits_behind_a_damaged_page_of_the_log_are_not_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _left_by_a_kill(tmp_path / "spool", tmp_path / "copy")
+    log = tmp_path / "copy" / "spool.db-wal"
+    _overwrite(log, log.read_bytes().index(b'{"n":"0"}') + 2, b"m")
+    spool = open_spool(tmp_path / "copy", "a")
+    assert "pages of its log are damaged or missing" in caplog.records[-1].__dict__["fields"]["problem"]
+    assert deliver_all(spool) == ["0", "1", "2", "3", "4"], "the page was written again by each commit"
+    check(spool)
+    spool.close()
+
+
+def test_a_start_that_was_cut_off_while_it_put_the_new_file_in_place_is_finished(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _filled(tmp_path)
+    (tmp_path / "spool.db").rename(tmp_path / "spool.db.salvaged")
+    (tmp_path / "spool.db-wal").write_bytes(b"of the damaged file")
+    (tmp_path / "spool.db.salvaging").write_bytes(b"half of a second try")
+    spool = open_spool(tmp_path, "a")
+    assert caplog.messages == ["salvaged spool taken over from a start that was cut off"]
+    assert len(_delivered(spool)) == 19
+    assert not [path for path in tmp_path.iterdir() if "salvag" in path.name]
+    check(spool)
+    spool.close()
+
+
+def test_a_spool_that_cannot_be_carried_over_for_want_of_room_stays_as_it_is(tmp_path: Path) -> None:
+    _filled(tmp_path)
+    _broken_tree(tmp_path / "spool.db")
+    before = (tmp_path / "spool.db").read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, resource.RLIM_INFINITY))
+    try:
+        with pytest.raises(TrackerError, match="make room for up to"):
+            open_spool(tmp_path, "a")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert (tmp_path / "spool.db").read_bytes() == before
+    spool = open_spool(tmp_path, "a")
+    assert len(_delivered(spool)) == 19
+    spool.close()
 
 
 def test_dead_letters_of_a_sound_spool_are_not_touched_by_the_check(

@@ -1,15 +1,14 @@
 """A disk that is full or refuses: nothing acknowledged is lost, what makes room goes on, and it heals."""
 
 import logging
-import os
 import sqlite3
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support import disks
+from tests.support.disks import fill
 from tests.support.spools import NOW, check, deliver_all, entry, names, open_spool, seal
 from tracker.batching.spool import Spool
 from tracker.batching.spool_files import BALLAST_BYTES
@@ -86,28 +85,8 @@ def test_a_locked_database_refuses_instead_of_waiting_for_ever(tmp_path: Path) -
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
-    """A real file system of 24 MiB, outside of tmp_path: what is mounted there cannot be tidied away."""
-    folder = Path(tempfile.mkdtemp(prefix="small-disk-"))
-    options = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
-    try:
-        if subprocess.run(options, capture_output=True, check=False).returncode:
-            if os.environ.get("REQUIRE_SERVICES"):
-                pytest.fail("a small file system cannot be mounted here")
-            pytest.skip("a small file system cannot be mounted here")
-        try:
-            yield folder
-        finally:
-            subprocess.run(["umount", "--lazy", str(folder)], check=True)
-    finally:
-        folder.rmdir()
-
-
-def _fill(folder: Path, leave: int = 0) -> Path:
-    rest = folder / "rest"
-    stats = os.statvfs(folder)
-    with rest.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(stats.f_bavail * stats.f_frsize - leave, 1))
-    return rest
+    with disks.small_disk() as folder:
+        yield folder
 
 
 def test_on_a_full_disk_delivery_goes_on_and_makes_room(small_disk: Path) -> None:
@@ -137,7 +116,7 @@ def test_on_a_full_disk_delivery_goes_on_and_makes_room(small_disk: Path) -> Non
 def test_the_ballast_lets_batches_be_sealed_and_finished_when_nothing_else_fits(small_disk: Path) -> None:
     spool = open_spool(small_disk / "spool", "a")
     spool.commit([entry("x" * 1000) for _ in range(100)], NOW)
-    rest = _fill(small_disk)
+    rest = fill(small_disk)
     used = 0
     for _ in range(100):
         spool.finish(seal(spool, rows=1))
@@ -157,12 +136,26 @@ def test_a_spool_opens_on_a_full_disk_and_delivers(small_disk: Path) -> None:
     spool = open_spool(small_disk / "spool", "a")
     spool.commit([entry(1)], NOW)
     spool.close()
-    _fill(small_disk, leave=300_000)
+    fill(small_disk, leave=300_000)
     (small_disk / "spool" / "ballast").unlink()
     (small_disk / "more").write_bytes(b"x" * (BALLAST_BYTES - 4096))
     spool = open_spool(small_disk / "spool")
     with pytest.raises(CannotStore, match="disk full"):
         spool.commit([entry(2)], NOW)
     assert deliver_all(spool) == ["1"]
+    check(spool)
+    spool.close()
+
+
+def test_only_what_was_written_says_that_the_disk_is_well_again(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path, "a")
+    _pages(spool)
+    with pytest.raises(CannotStore, match="disk full"):
+        spool.commit([entry("x" * 10_000)], NOW)
+    spool.housekeep(NOW)
+    assert spool.state().failure == "disk full"
+    _pages(spool, 1_000_000)
+    spool.probe()
+    assert spool.state().failure == ""
     check(spool)
     spool.close()
