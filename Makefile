@@ -8,7 +8,7 @@ CODE := tracker tests bench docs
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev test test-long reliability lint format bench docs lock clean
+.PHONY: help run install install-dev test test-long reliability lint format bench fuzz docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ install: $(VENV)/.installed ## virtual environment with the locked dependencies
 install-dev: $(VENV)/.installed-dev ## the same, with what tests and lint need
 
 test: install-dev ## the everyday tests (under five minutes)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-long: install-dev ## what takes longer: a hundred kills, mutation checks, attacks, power cuts (under 20 minutes)
 	$(BIN)/python -m pytest -m long -rP
@@ -40,6 +40,9 @@ format: install-dev ## put the code into shape
 
 bench: install-dev ## measure, and print ratios against a bare handler (minutes; BENCH="--quick" for a glance)
 	$(BIN)/python -m bench $(BENCH)
+
+fuzz: $(VENV)/.installed-fuzz ## look for bytes that break a parser (FUZZ_SECONDS=60 each, FUZZ_PARSERS="body gzip")
+	nice $(BIN)/python -m tests.fuzz
 
 docs: install-dev ## write docs/configuration.md, metrics.md and tables.md from the code
 	$(BIN)/python -m docs.reference
@@ -65,4 +68,8 @@ $(VENV)/.installed: pyproject.toml requirements.lock | $(BIN)/python
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+$(VENV)/.installed-fuzz: tests/fuzz/requirements.txt $(VENV)/.installed-dev
+	$(PIP) install --require-hashes --requirement tests/fuzz/requirements.txt
 	@touch $@
