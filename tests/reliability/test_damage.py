@@ -1,15 +1,20 @@
 """Whatever happens to a spool's bytes: it starts, nothing is delivered that was not stored and nothing twice,
 and what is lost is counted to the row."""
 
+import json
 import tempfile
-from collections.abc import Callable
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.server import Server, running
 from tests.support.spools import NOW, check, client_id, entry, names, open_spool, seal
 from tracker.batching.contract import Sealed
 from tracker.batching.cutting import SpoolDamaged
@@ -184,25 +189,189 @@ def _dead(spool: Spool, sink: str, table: str) -> list[str]:
     return [names(letter.line)[0] for letter in letters if letter and letter.line]
 
 
-def _flip(data: bytearray, places: list[float], bit: int) -> None:
+def _flip(data: bytearray, places: Sequence[float], bit: int) -> None:
     for place in places:
         data[int(place * len(data))] ^= 1 << bit
 
 
-places = st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=3)
-KILLED = st.sampled_from(["killed", "killed later"])
-ENDINGS = st.sampled_from(["stopped", "killed later"])
-few = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=False)
+def _overwrite(data: bytearray, place: float, new: bytes) -> None:
+    at = int(place * len(data))
+    data[at : at + len(new)] = new[: len(data) - at]
 
 
-@few
-@given(ending=ENDINGS, at=places, bit=st.integers(0, 7))
-def test_flipped_bits_in_the_file(ending: str, at: list[float], bit: int) -> None:
-    truth = left_by(ending)
-    found = outcome_of(truth, lambda files: _flip(files[DB], at, bit))
-    SEEN.append(found)
+def _cut(data: bytearray, place: float) -> None:
+    del data[int(place * len(data)) :]
+
+
+def _lose_the_log(files: dict[str, bytearray]) -> None:
+    del files[LOG]
+
+
+def _assert_counted(found: Outcome, truth: Truth) -> None:
+    """Nothing twice, and what is gone is counted; a row that was written and not acknowledged may be both."""
     assert not found.doubled
     assert found.stored <= found.kept + found.counted <= found.stored + truth.unsure
 
 
-SEEN: list[Outcome] = []
+def _assert_at_most_counted(found: Outcome, truth: Truth) -> None:
+    """Nothing twice; of rows at the end nothing may be left that tells that they were there."""
+    assert not found.doubled
+    assert found.kept + found.counted <= found.stored + truth.unsure
+
+
+SURVIVED: dict[str, list[Outcome]] = defaultdict(list)
+"""Outcomes by kind of damage."""
+
+place = st.floats(0, 1, exclude_max=True)
+several = st.lists(place, min_size=2, max_size=4)
+bit = st.integers(0, 7)
+with_file = st.sampled_from(["stopped", "killed later"])
+with_log = st.sampled_from(["killed", "killed later"])
+
+everyday = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+thorough = settings(everyday, max_examples=600)
+
+
+def a_flipped_bit_in_the_file_costs_at_most_what_it_hits(ending: str, at: float, bit: int) -> None:
+    truth = left_by(ending)
+    found = outcome_of(truth, lambda files: _flip(files[DB], [at], bit))
+    SURVIVED["a flipped bit in the file"].append(found)
+    _assert_counted(found, truth)
+
+
+def a_flipped_bit_in_the_log_costs_at_most_what_it_hits(ending: str, at: float, bit: int) -> None:
+    truth = left_by(ending)
+    found = outcome_of(truth, lambda files: _flip(files[LOG], [at], bit))
+    SURVIVED["a flipped bit in the log"].append(found)
+    _assert_counted(found, truth)
+
+
+def several_flipped_bits_double_nothing(ending: str, name: str, at: list[float], bit: int) -> None:
+    truth = left_by(ending)
+    found = outcome_of(truth, lambda files: _flip(files.get(name, files[DB]), at, bit))
+    SURVIVED["several flipped bits"].append(found)
+    _assert_at_most_counted(found, truth)
+
+
+def a_block_of_zeros_or_garbage_doubles_nothing(ending: str, at: float, size: int, fill: bytes) -> None:
+    truth = left_by(ending)
+    found = outcome_of(truth, lambda files: _overwrite(files[DB], at, (fill * size)[:size]))
+    SURVIVED["an overwritten block"].append(found)
+    _assert_at_most_counted(found, truth)
+
+
+def a_file_cut_anywhere_doubles_nothing(ending: str, at: float) -> None:
+    truth = left_by(ending)
+    found = outcome_of(truth, lambda files: _cut(files[DB], at))
+    SURVIVED["a cut file"].append(found)
+    _assert_at_most_counted(found, truth)
+
+
+PROPERTIES = {
+    a_flipped_bit_in_the_file_costs_at_most_what_it_hits: {"ending": with_file, "at": place, "bit": bit},
+    a_flipped_bit_in_the_log_costs_at_most_what_it_hits: {"ending": with_log, "at": place, "bit": bit},
+    several_flipped_bits_double_nothing: {
+        "ending": st.sampled_from(["stopped", "killed", "killed later"]),
+        "name": st.sampled_from([DB, LOG]),
+        "at": several,
+        "bit": bit,
+    },
+    a_block_of_zeros_or_garbage_doubles_nothing: {
+        "ending": with_file,
+        "at": st.one_of(st.just(0.0), place),
+        "size": st.sampled_from([512, 4096, 65536, 300_000]),
+        "fill": st.sampled_from([b"\0", b"\xff", b"\r\x02", b"no page at all"]),
+    },
+    a_file_cut_anywhere_doubles_nothing: {"ending": with_file, "at": place},
+}
+names_of = [check.__name__ for check in PROPERTIES]
+
+
+@pytest.mark.parametrize("fact", PROPERTIES, ids=names_of)
+def test_whatever_happens_to_the_bytes(fact: Callable[..., None]) -> None:
+    everyday(given(**PROPERTIES[fact])(fact))()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("fact", PROPERTIES, ids=names_of)
+def test_whatever_happens_to_the_bytes_at_length(fact: Callable[..., None]) -> None:
+    thorough(given(**PROPERTIES[fact])(fact))()
+    ((kind, outcomes),) = list(SURVIVED.items())[-1:]
+    stored, kept = (sum(getattr(one, name) for one in outcomes) for name in ("stored", "kept"))
+    print(f"{kind}: {len(outcomes)} times, {kept / stored:.2%} of the rows survive")
+    assert kept < stored, "nothing was ever damaged"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_a_log_that_lost_its_end_is_noticed_and_the_rows_before_it_go_on(share: float) -> None:
+    """What was delivered in the time that is lost may go a second time: nothing is left that tells of it."""
+    truth = left_by("killed later")
+    found = outcome_of(truth, lambda files: _cut(files[LOG], share))
+    assert found.kept >= len(left_by("stopped").stored["events"]) * 2
+    assert found.doubled <= 30
+
+
+def test_a_missing_log_is_noticed_and_the_rows_before_it_go_on() -> None:
+    truth = left_by("killed later")
+    found = outcome_of(truth, _lose_the_log)
+    assert found.kept >= sum(map(len, left_by("stopped").stored.values())) * len(SINKS)
+    assert found.doubled <= 30
+
+
+def _filled_server(server: Server, events: int) -> set[str]:
+    """Events that wait in the spool, each in a chunk of its own; their ids."""
+    eids = [str(uuid.uuid4()) for _ in range(events)]
+    for eid in eids:
+        assert server.post("/tr/v1/tr/", {"eid": eid, "ename": "load", "text": "x" * 3000})[0] == 200
+    return set(eids)
+
+
+def test_a_server_on_a_damaged_spool_starts_says_what_is_lost_counts_it_and_delivers_the_rest(
+    tmp_path: Path,
+) -> None:
+    away = {"sinks": {"*": {"behaviour": "refuse"}}}
+    with running(tmp_path, faults=away, Batching={"events": {"MaxBatchTime": "0.05s"}}) as server:
+        eids = _filled_server(server, 30)
+        assert server.stop() == 0
+        path = tmp_path / "data" / "spool" / DB
+        data = bytearray(path.read_bytes())
+        hit = data.index(b"x" * 100)
+        data[hit + 5] ^= 1
+        data[: 64 * 1024] = bytes(64 * 1024)
+        path.write_bytes(data)
+        server.sabotage()
+        server.start()
+        stored = {row["eid"] for row in server.rows_when("SELECT eid FROM events", 29)}
+        assert len(stored) == 29
+        assert stored < eids
+        told = json.loads(server.get("/metrics?format=json")[1])
+        (events,) = [one for one in told["conservation"]["tables"] if one["table"] == "events"]
+        assert (events["accepted"], events["delivered"], events["dropped"]) == (30, 29, {"damaged_spool": 1})
+        text = server.get("/metrics?format=prometheus")[1].decode()
+        assert 'tracker_rows_dropped_total{sink="duckdb",table="events",reason="damaged_spool"} 1.0' in text
+        assert "tracker_spool_damaged_files 1.0" in text
+        (line,) = [one for one in server.log.splitlines() if "damaged spool put aside" in one]
+        assert '"lost_rows": 1' in line
+        assert server.stop() == 0
+
+
+def test_a_damaged_row_holds_up_neither_its_table_nor_another(tmp_path: Path) -> None:
+    """The damage is met while the server runs: at the start nothing of the rows is read."""
+    away = {"sinks": {"*": {"behaviour": "refuse"}}}
+    with running(tmp_path, faults=away, Batching={"events": {"MaxBatchTime": "0.05s"}}) as server:
+        eids = _filled_server(server, 30)
+        assert server.stop() == 0
+        path = tmp_path / "data" / "spool" / DB
+        data = bytearray(path.read_bytes())
+        data[data.index(b"x" * 100) + 5] ^= 1
+        path.write_bytes(data)
+        server.sabotage()
+        server.start()
+        eids |= _filled_server(server, 3)
+        stored = {row["eid"] for row in server.rows_when("SELECT eid FROM events", 32)}
+        assert len(stored) == 32
+        assert stored < eids
+        assert "damaged rows are lost" in server.log
+        assert "put aside" not in server.log
+        assert server.stop() == 0

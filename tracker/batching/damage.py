@@ -27,6 +27,7 @@ def prepare(files: SpoolFiles, now: float) -> None:
     """Leave a sound spool behind, new or as it was. Raises sqlite3.Error, OSError, TrackerError."""
     if files.finish_replacing(now):
         log.warning("salvaged spool taken over from a start that was cut off")
+    files.undo_half_made()
     acknowledged = read_index(_index(files))  # SQLite makes another when it opens the log
     problem = problem_of(files, acknowledged)
     if problem:

@@ -13,7 +13,7 @@ _READ_ROWS = 1024
 _JOIN_ROWS = 512
 _JOIN_BYTES = _JOIN_ROWS * 8 * ID_BYTES
 """Rows whose ids take more than this are left as they are."""
-_PLACES_AT_ONCE = 4000
+_PLACES_AT_ONCE = 20_000
 
 _SLICE = """
 SELECT min(n), max(n + length(ids) / 16), CAST(group_concat(ids, '') AS BLOB)
@@ -26,9 +26,10 @@ FROM (SELECT n, ids FROM seen WHERE n >= ? ORDER BY n LIMIT ?)
 """
 
 _JOIN = """
-INSERT INTO seen SELECT :first, max(at), CAST(group_concat(ids, '') AS BLOB)
-FROM (SELECT at, ids FROM seen WHERE n >= :first AND n < :end ORDER BY n)
-ON CONFLICT (n) DO UPDATE SET at = excluded.at, ids = excluded.ids
+UPDATE seen SET (at, ids) = (
+    SELECT max(at), CAST(group_concat(ids, '') AS BLOB)
+    FROM (SELECT at, ids FROM seen WHERE n >= :first AND n < :end ORDER BY n)
+) WHERE n = :first
 """
 
 

@@ -5,6 +5,7 @@ The spool keeps the same ids on disk and fills the ring again at start, which is
 table is not, so that is done in steps, and until then the ring is searched as well.
 """
 
+import mmap
 import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,8 +27,8 @@ class SeenIds:
         self.head = self.tail = start
         self._waits_from = self._waits_to = start  # ids of these numbers are in the ring and not in the table
         self._mask = slots - 1
-        self._table = memoryview(bytearray(4 * slots)).cast("I")
-        self._ring = bytearray(ID_BYTES * capacity)
+        self._table = memoryview(_zeros(4 * slots)).cast("I")
+        self._ring = _zeros(ID_BYTES * capacity)
 
     def __len__(self) -> int:
         return self.head - self.tail
@@ -135,7 +136,7 @@ class SeenIds:
             self._forget_oldest()
 
     def _home(self, place: int) -> int:
-        return hash(bytes(self._ring[place * ID_BYTES - ID_BYTES : place * ID_BYTES])) & self._mask
+        return hash(self._ring[place * ID_BYTES - ID_BYTES : place * ID_BYTES]) & self._mask
 
     def _forget_oldest(self) -> None:
         table, mask = self._table, self._mask
@@ -155,3 +156,8 @@ class SeenIds:
                 hole = slot
             slot = (slot + 1) & mask
         table[hole] = 0
+
+
+def _zeros(size: int) -> mmap.mmap:
+    """Memory that the system gives page by page when it is written."""
+    return mmap.mmap(-1, max(size, ID_BYTES), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

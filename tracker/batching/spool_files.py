@@ -7,7 +7,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from enum import StrEnum
 from pathlib import Path
 
@@ -29,7 +29,8 @@ _SYNCHRONOUS = {Durability.POWER_LOSS: "FULL", Durability.PROCESS_CRASH: "NORMAL
 
 
 class SpoolFiles:
-    """One folder with one spool; only one process at a time can hold it. Raises InUse when held, TrackerError."""
+    """One folder with one spool; only one process at a time can hold it. Raises InUse when one does, and
+    TrackerError."""
 
     def __init__(self, folder: Path, durability: Durability) -> None:
         self.folder = folder
@@ -87,6 +88,12 @@ class SpoolFiles:
     def inspect(self) -> sqlite3.Connection:
         """A connection that leaves file and log as they are, whatever they hold, also when it is closed."""
         return self._open(f"{self.path.absolute().as_uri()}?mode=ro")
+
+    def undo_half_made(self) -> None:
+        """Let SQLite take back what a making that was cut off left: only then is there a rollback journal."""
+        if Path(f"{self.path}-journal").exists():
+            with suppress(sqlite3.Error), closing(self._open(str(self.path))) as db:
+                db.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
     def _open(self, place: str) -> sqlite3.Connection:
         return sqlite3.connect(

@@ -11,7 +11,7 @@ from tests.reliability.judge import Verdict, judge
 from tests.reliability.powerloss.disk import Disk
 from tests.reliability.powerloss.recording import Kind, Record, Start, read_recording
 from tests.reliability.powerloss.recovery import Rebuilt
-from tests.reliability.powerloss.tails import Fate, Luck
+from tests.reliability.powerloss.tails import SECTOR, Fate, Luck
 from tests.reliability.stores import duckdb_rows
 
 TAILS = (Luck.NONE, Luck.HALF, Luck.ANY)
@@ -44,6 +44,8 @@ class Cuts:
     owed: int = 0
     fate: Fate = field(default_factory=Fate)
     bad: list[tuple[str, Verdict]] = field(default_factory=list)
+    put_aside: list[str] = field(default_factory=list)
+    """Cuts after which the spool was taken for damaged."""
 
 
 def moments(items: Items, count: int, chance: random.Random) -> list[int]:
@@ -61,12 +63,14 @@ def moments(items: Items, count: int, chance: random.Random) -> list[int]:
 
 
 def _syncs_under_way(items: Items) -> list[int]:
+    """Numbers of syncs that begin right after a write of several sectors."""
     return [
         number
         for number, (written, begun) in enumerate(itertools.pairwise(items), start=1)
         if isinstance(written, Record)
         and isinstance(begun, Record)
         and (written.kind, begun.kind, written.inode) == (Kind.WRITE, Kind.SYNC_BEGIN, begun.inode)
+        and len(written.data) > 4 * SECTOR
     ]
 
 
@@ -82,6 +86,8 @@ async def cut(recorded: Recorded, seed: int, count: int, tails: int, folder: Pat
             verdict = await _judged(rebuilt, recorded, until_ns, cuts, name)
             if not verdict.is_clean:
                 cuts.bad.append((name, verdict))
+            if rebuilt.is_put_aside:
+                cuts.put_aside.append(name)
             shutil.rmtree(place)
     return cuts
 

@@ -161,6 +161,7 @@ async def test_a_power_cut_after_a_failure_loses_and_doubles_nothing(tmp_path: P
     recorded = _fail_recorded(tmp_path, fault)
     cuts = await cut(recorded, SEED, 6, 2, tmp_path)
     assert not cuts.bad, cuts.bad[:3]
+    assert not cuts.put_aside, cuts.put_aside
     assert cuts.owed
     if fault.hit.startswith("sync"):
         assert any(getattr(item, "kind", None) is Kind.SYNC_FAILED for item in recorded.items)

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import time
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from tests.reliability.powerloss.cuts import Cuts, Recorded, cut
 from tests.reliability.powerloss.disk import Disk
 from tests.reliability.powerloss.loads import clients, made, on_disk, post, waiting
 from tests.reliability.powerloss.recording import Kind, Record, Start
+from tests.reliability.powerloss.recovery import Rebuilt
+from tests.reliability.powerloss.tails import Fate, Luck
 from tests.support.server import Server
+from tracker.batching.spool import Spool
 
 SEED = int(os.environ.get("SEED") or random.randrange(2**32))
 LARGE_REQUESTS, LARGE_EVENTS, LARGE_BYTES = 60, 50, 20_000
@@ -47,6 +51,7 @@ def _syncs(recorded: Recorded, file: str) -> int:
 def _assert_nothing_lost(cuts: Cuts) -> None:
     print(f"SEED={SEED} {cuts}")
     assert not cuts.bad, cuts.bad[:3]
+    assert not cuts.put_aside, cuts.put_aside
     assert cuts.owed, "nothing was acknowledged before any cut, so nothing was shown"
     assert cuts.fate.lost + cuts.fate.lost_changes, "nothing was ever lost in a cut, so nothing was shown"
     assert cuts.fate.torn, "no write was ever torn"
@@ -76,6 +81,22 @@ def test_the_recorder_sees_all_that_reaches_the_files(short: Recorded) -> None:
 
 async def test_a_power_cut_under_load_loses_and_doubles_nothing(short: Recorded, tmp_path: Path) -> None:
     _assert_nothing_lost(await cut(short, SEED, 3, 2, tmp_path))
+
+
+def test_a_spool_that_was_half_made_when_the_power_went_is_no_damage(short: Recorded, tmp_path: Path) -> None:
+    disk, cuts = Disk(random.Random(SEED)), 0
+    for item in short.items:
+        disk.happened(item)
+        if isinstance(item, Record) and item.kind is Kind.CREATE and item.path.endswith(".duckdb.new"):
+            break
+        if isinstance(item, Record) and item.kind is not Kind.WRITE:
+            for luck in (Luck.NONE, Luck.HALF):
+                rebuilt = Rebuilt.of(tmp_path / "cut", short.data, disk.after_power_cut(Fate(), luck))
+                Spool.open(rebuilt.folder / "data" / "spool", durability="process-crash").close()
+                assert not rebuilt.is_put_aside, (item, luck)
+                shutil.rmtree(rebuilt.folder)
+                cuts += 1
+    assert cuts > 20
 
 
 @pytest.fixture(scope="module")

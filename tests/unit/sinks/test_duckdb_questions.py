@@ -182,14 +182,14 @@ async def test_an_endless_result_takes_no_memory_beyond_the_row_limit(sink: Duck
 
 
 async def test_a_question_out_of_time_is_stopped_and_the_writer_goes_on_meanwhile(sink: DuckDbSink) -> None:
-    asked = [asyncio.ensure_future(sink.query(FOREVER, max_rows=1, timeout_seconds=1.0)) for _ in range(3)]
+    asked = [asyncio.ensure_future(sink.query(FOREVER, max_rows=1, timeout_seconds=3.0)) for _ in range(3)]
     await asyncio.sleep(0.1)
     await sink.write(batch([event()]))
     assert not any(question.done() for question in asked)
     started = time.monotonic()
     for outcome in await asyncio.gather(*asked, return_exceptions=True):
         assert isinstance(outcome, QueryError)
-        assert "within 1 seconds" in str(outcome)
+        assert "within 3 seconds" in str(outcome)
     assert time.monotonic() - started < 10
     assert await count(sink) == 1
 
