@@ -11,6 +11,8 @@ from tracker.batching.row_check import problem_of
 from tracker.errors import TrackerError
 from tracker.tables import CATALOGUE
 
+MOST_BYTES = 8 * 1024 * 1024
+"""What an edited row may have after each `copy`: a few of them could double it again and again."""
 _NEEDS = {"add": "value", "replace": "value", "test": "value", "move": "from", "copy": "from"}
 
 
@@ -33,7 +35,7 @@ class Edit:
         self._failures = (JsonPatchException, JsonPointerException)
         try:
             operations = orjson.loads(text)
-            self._patch = JsonPatch(operations)
+            self._steps = [JsonPatch([operation]) for operation in JsonPatch(operations)]
         except orjson.JSONDecodeError as error:
             raise BadEdit(f"the edit is not JSON: {error}") from error
         except self._failures as error:
@@ -47,12 +49,21 @@ class Edit:
         """The edited line; the same bytes when nothing was changed. Raises Unedited."""
         row = _object(line)
         try:
-            edited = self._patch.apply(row)
+            edited = self._edited(row)
         except self._failures as error:
             raise Unedited(f"the edit does not fit the row: {error}") from error
         if problem := problem_of(table, edited) or _changed_key(table, row, edited):
             raise Unedited(problem)
         return line if edited == row else orjson.dumps(edited)
+
+    def _edited(self, row: dict[str, Any]) -> Any:
+        edited: Any = row
+        for step in self._steps:
+            edited = step.apply(edited)
+            is_copy = step.patch[0]["op"] == "copy"
+            if is_copy and len(orjson.dumps(edited)) > max(MOST_BYTES, len(orjson.dumps(row))):
+                raise Unedited(f"the edited row would have more than {MOST_BYTES:,} bytes")
+        return edited
 
 
 def _object(line: bytes) -> dict[str, Any]:

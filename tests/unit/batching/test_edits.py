@@ -113,3 +113,11 @@ def test_whatever_the_text_it_is_an_edit_or_a_bad_one(text: str) -> None:
         Edit(text)
     except BadEdit as refusal:
         assert str(refusal)
+
+
+def test_copies_that_double_a_row_again_and_again_are_stopped() -> None:
+    doubling = [{"op": "add", "path": "/params", "value": {"a": "x" * 1000}}] + [
+        {"op": "copy", "from": "/params", "path": f"/params/c{number}"} for number in range(40)
+    ]
+    with pytest.raises(Unedited, match="bytes"):
+        Edit(orjson.dumps(doubling).decode()).apply("events", b'{"eid":"a","created_at":"2026-11-22 03:00:00.123Z"}')
