@@ -119,5 +119,6 @@ def test_copies_that_double_a_row_again_and_again_are_stopped() -> None:
     doubling = [{"op": "add", "path": "/params", "value": {"a": "x" * 1000}}] + [
         {"op": "copy", "from": "/params", "path": f"/params/c{number}"} for number in range(40)
     ]
+    edit = Edit(orjson.dumps(doubling).decode())
     with pytest.raises(Unedited, match="bytes"):
-        Edit(orjson.dumps(doubling).decode()).apply("events", b'{"eid":"a","created_at":"2026-11-22 03:00:00.123Z"}')
+        edit.apply("events", line(event()))
