@@ -43,14 +43,14 @@ class Luck(Enum):
     NONE = auto()
     """Everything that was not durable is lost."""
     HALF = auto()
-    """Every sector is there or not."""
+    """Names and sizes are there, and of the bytes every other sector or so."""
     ANY = auto()
 
 
 def prefix(count: int, chance: random.Random, luck: Luck) -> int:
     """How many of so many changes that come through in order do."""
-    if luck is Luck.NONE:
-        return 0
+    if luck is not Luck.ANY:
+        return 0 if luck is Luck.NONE else count
     return chance.choice((0, count, chance.randint(0, count)))
 
 
