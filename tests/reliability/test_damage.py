@@ -349,8 +349,8 @@ def test_a_server_on_a_damaged_spool_starts_says_what_is_lost_counts_it_and_deli
         (events,) = [one for one in told["conservation"]["tables"] if one["table"] == "events"]
         assert (events["accepted"], events["delivered"], events["dropped"]) == (30, 29, {"damaged_spool": 1})
         text = server.get("/metrics?format=prometheus")[1].decode()
-        labels = f'reason="damaged_spool",sink="{events["sink"]}",table="events"'
-        assert f"tracker_rows_dropped_total{{{labels}}} 1.0" in text
+        labels = f'{{reason="damaged_spool",sink="{events["sink"]}",table="events"}}'
+        assert f"tracker_rows_dropped_total{labels} 1.0" in text
         assert "tracker_spool_damaged_files 1.0" in text
         (line,) = [one for one in server.log.splitlines() if "damaged spool put aside" in one]
         assert '"lost_rows": 1' in line

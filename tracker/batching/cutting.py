@@ -69,8 +69,8 @@ ORDER BY first
 """
 
 _ROWS = """
-SELECT json_group_array(json_array(first, last, bytes, crc)), CAST(group_concat(data, '') AS BLOB) FROM (
-    SELECT first, last, bytes, crc, data FROM chunks
+SELECT json_group_array(json_array(first, last, size, crc)), CAST(group_concat(data, '') AS BLOB) FROM (
+    SELECT first, last, length(data) AS size, crc, data FROM chunks
     WHERE tbl = :table AND first <= :last AND last >= :first AND first >= coalesce(
         (SELECT max(first) FROM chunks WHERE tbl = :table AND first <= :first), 0)
     ORDER BY first

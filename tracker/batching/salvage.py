@@ -65,6 +65,7 @@ class _Batch:
 
 def salvage(wreck: Wreck, target: Path) -> Salvaged:
     """Make a new spool at `target` with all that can be used. Raises sqlite3.Error, OSError."""
+    os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     with closing(sqlite3.connect(target, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = OFF")
         db.execute("PRAGMA synchronous = OFF")

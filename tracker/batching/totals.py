@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from tracker.batching import spool_copies
 from tracker.batching.backlogs import intervals, read_backlogs, read_lasts
+from tracker.batching.contract import Sealed
+from tracker.batching.sealing import read_batches
 from tracker.batching.spool_schema import checksum
 
 
@@ -119,7 +121,20 @@ def missing_rows(db: sqlite3.Connection) -> list[str]:
         rows = backlog.rows - sum(_stored(db, table, first, last) for first, last in spans)
         if rows:
             found.append(f"{table} for {sink}: {rows} of the waiting rows are not stored")
+    batches = [held.sealed for held in read_batches(db).values() if not held.inline_bytes]
+    found += [
+        f"{sealed.table} for {sealed.sink}: {rows} rows of batch {sealed.id} are not stored"
+        for sealed in batches
+        if (rows := _missing_of(db, sealed))
+    ]
     return found
+
+
+def _missing_of(db: sqlite3.Connection, sealed: Sealed) -> int:
+    """Rows of a batch that no chunk holds; chunks whose rows are all skipped may be missing."""
+    table, first, last = sealed.table, sealed.first, sealed.last
+    missing = last - first + 1 - _stored(db, table, first, last)
+    return missing and missing - sum(not _stored(db, table, row, row) for row in sealed.skipped)
 
 
 def verify(db: sqlite3.Connection) -> Verdict:
