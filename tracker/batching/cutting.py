@@ -212,7 +212,7 @@ def damaged(sealed: Sealed) -> SpoolDamaged:
     """The exception for a batch that cannot be read as it was stored."""
     return SpoolDamaged(
         f"the spool's rows {sealed.first} to {sealed.last} of {sealed.table} are damaged:"
-        " run `python -m tracker spool verify`; a restart puts the damaged file aside"
+        " run `python -m tracker spool verify`; a restart goes on with what can be read"
     )
 
 

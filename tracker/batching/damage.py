@@ -15,6 +15,7 @@ from tracker.batching.raw_log import HEADER_BYTES, Seen, read_index, trouble
 from tracker.batching.salvage import Salvaged, salvage
 from tracker.batching.spool_files import SpoolFiles
 from tracker.batching.totals import missing_rows, read_totals, verify
+from tracker.batching.upgrade import upgrade
 from tracker.batching.wreck import Wreck
 from tracker.errors import TrackerError
 
@@ -28,6 +29,7 @@ def prepare(files: SpoolFiles, now: float) -> None:
     if files.finish_replacing(now):
         log.warning("salvaged spool taken over from a start that was cut off")
     files.undo_half_made()
+    upgrade(files)
     acknowledged = read_index(_index(files))  # SQLite makes another when it opens the log
     problem = problem_of(files, acknowledged)
     if problem:

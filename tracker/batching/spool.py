@@ -25,7 +25,7 @@ from tracker.batching.disk_room import DiskRoom
 from tracker.batching.housekeeping import Housekeeping
 from tracker.batching.intake import arrange, store
 from tracker.batching.sealing import read_changed, read_data
-from tracker.batching.spool_database import DISK_FULL, SpoolDatabase
+from tracker.batching.spool_database import DAMAGE, DISK_FULL, SpoolDatabase
 from tracker.batching.spool_files import Durability, SpoolFiles
 from tracker.batching.spool_memory import SpoolMemory
 from tracker.batching.spool_values import (
@@ -278,9 +278,11 @@ class Spool:
             return question(self._reader)
         except sqlite3.Error as err:
             code = getattr(err, "sqlite_errorcode", 0) & 0xFF
-            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            if code in DAMAGE:
                 self._files.mark_suspect()
-                raise SpoolDamaged("the spool file is damaged: a restart puts it aside") from err
+                raise SpoolDamaged(
+                    "the spool file is damaged: a restart goes on with what can be read"
+                ) from err
             raise CannotStore("spool cannot be read") from err
 
     # -- any thread --

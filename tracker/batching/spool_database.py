@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 DISK_FULL = "disk full"
 DISK_FAILING = "disk failing"
 SPOOL_BUSY = "spool busy"
+SPOOL_DAMAGED = "spool damaged"
+"""Only a start can help: it puts the file aside and goes on with what is readable."""
+DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PASSING = {sqlite3.SQLITE_FULL: DISK_FULL, sqlite3.SQLITE_BUSY: SPOOL_BUSY}
 
 
@@ -102,11 +105,13 @@ class SpoolDatabase:
         code = getattr(err, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
         reason = _PASSING.get(code & 0xFF)
         if reason is None:
-            reason = DISK_FAILING
+            reason = SPOOL_DAMAGED if code & 0xFF in DAMAGE else DISK_FAILING
             self._give_up()  # after a failed write or sync neither its cache nor its state is to be trusted
         if self.failure != reason:
             name = getattr(err, "sqlite_errorname", type(err).__name__)
             log.error("spool cannot write", extra={"fields": {"reason": reason, "error": name}})
+        if reason == SPOOL_DAMAGED:
+            self._files.mark_suspect()
         self.failure = reason
         return CannotStore(reason)
 

@@ -167,7 +167,12 @@ class SpoolFiles:
     @property
     def is_log_missing(self) -> bool:
         """The process that used it before did not end well, and yet left no log."""
-        return self._in_use.exists() and not Path(f"{self.path}-wal").exists()
+        return self.was_cut_off and not Path(f"{self.path}-wal").exists()
+
+    @property
+    def was_cut_off(self) -> bool:
+        """The process that used it before, of this version, did not end well."""
+        return self._in_use.exists()
 
     def note_use(self) -> None:
         """The log is there, from now until `forget_use`; a disk that cannot take this note can do without."""

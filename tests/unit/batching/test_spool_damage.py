@@ -12,7 +12,7 @@ from tests.support.spools import NOW, check, client_id, deliver_all, entry, name
 from tracker.batching.cutting import SpoolDamaged
 from tracker.batching.dead_letters import DeadFilter
 from tracker.batching.spool import Spool
-from tracker.errors import TrackerError
+from tracker.errors import CannotStore, TrackerError
 
 
 def _filled(folder: Path) -> None:
@@ -233,6 +233,24 @@ def test_a_spool_that_was_put_aside_once_can_be_put_aside_again(tmp_path: Path) 
         _garbage(tmp_path / "spool.db")
         Spool.open(tmp_path, clock=lambda: NOW).close()
     assert len(_kept(tmp_path)) == 3
+
+
+def test_an_index_that_breaks_while_the_spool_is_in_use_is_said_and_the_next_start_mends_it(
+    tmp_path: Path,
+) -> None:
+    _filled(tmp_path)
+    spool = open_spool(tmp_path, "a")
+    _overwrite(tmp_path / "spool.db", 2 * 4096, os.urandom(4096))
+    spool.database.connection().close()
+    for _ in range(2):  # the first notices that the connection is gone, the second reads the file anew
+        with pytest.raises(CannotStore):
+            spool.commit([entry("refused")], NOW)
+    assert spool.state().failure == "spool damaged"
+    spool.close()
+    spool = open_spool(tmp_path, "a")
+    assert len(_delivered(spool)) == 19
+    check(spool)
+    spool.close()
 
 
 def test_a_folder_in_the_place_of_the_file_is_put_aside(tmp_path: Path) -> None:
