@@ -245,13 +245,22 @@ def _answer_before_commit() -> None:
     setattr(Batcher, "add", add)  # noqa: B010 (mypy)
 
 
+_REST = "parent, sink, tbl, first, last, rows, skipped, sealed_at, crc, data"
+"""A batch's columns but its number and id."""
+
+
 def _send_again_under_new_ids() -> None:
     original = Spool.attach_sinks
 
     def attach_sinks(self: Spool, names: Any) -> None:
         with self.database.transaction() as db:
-            for (batch_id,) in db.execute("SELECT id FROM batches").fetchall():
-                db.execute("UPDATE batches SET id = ? WHERE id = ?", (str(uuid_utils.uuid7()), batch_id))
+            for n, _, *rest in db.execute(f"SELECT n, id, {_REST} FROM batches").fetchall():  # noqa: S608 (names of ours)
+                db.execute("DELETE FROM batches WHERE n = ?", (n,))
+                places = ", ".join("?" * (2 + len(rest)))
+                db.execute(
+                    f"INSERT INTO batches (n, id, {_REST}) VALUES ({places})",  # noqa: S608 (likewise)
+                    (n, str(uuid_utils.uuid7()), *rest),
+                )
         self.memory.held.clear()
         self.memory.read(self.database.connection())
         original(self, names)
