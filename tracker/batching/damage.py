@@ -13,7 +13,7 @@ from pathlib import Path
 from tracker.batching import rejection_marks, spool_copies, spool_schema
 from tracker.batching.raw_log import HEADER_BYTES, Seen, read_index, trouble
 from tracker.batching.salvage import Salvaged, salvage
-from tracker.batching.spool_files import SpoolFiles
+from tracker.batching.spool_files import UNREADABLE, SpoolFiles
 from tracker.batching.totals import missing_rows, read_totals, verify
 from tracker.batching.upgrade import upgrade
 from tracker.batching.wreck import Wreck
@@ -59,8 +59,8 @@ def problem_of(files: SpoolFiles, acknowledged: Seen) -> str:
             return trouble(wal, _page_bytes(db), acknowledged, read_index(_index(files))) or _problem(
                 db, files
             )
-    except sqlite3.Error as err:
-        return str(err)
+    except UNREADABLE as err:
+        return str(err) if isinstance(err, sqlite3.Error) else "its schema cannot be read"
 
 
 def _index(files: SpoolFiles) -> Path:

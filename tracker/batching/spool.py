@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self, TypeVar
 
-from tracker.batching import damage, dead_letters, rejection_marks, sink_roster
+from tracker.batching import dead_letters, rejection_marks, sink_roster
 from tracker.batching.batch_book import BatchBook
 from tracker.batching.checkpoints import Checkpointer
 from tracker.batching.contract import Sealed, Verdicts
@@ -24,9 +24,10 @@ from tracker.batching.dead_limits import DeadLimits
 from tracker.batching.disk_room import DiskRoom
 from tracker.batching.housekeeping import Housekeeping
 from tracker.batching.intake import arrange, store
+from tracker.batching.opening import open_sound
 from tracker.batching.sealing import read_changed, read_data
 from tracker.batching.spool_database import DAMAGE, DISK_FULL, SpoolDatabase
-from tracker.batching.spool_files import Durability, SpoolFiles
+from tracker.batching.spool_files import UNREADABLE, Durability, SpoolFiles
 from tracker.batching.spool_memory import SpoolMemory
 from tracker.batching.spool_values import (
     CHUNK_BYTES,
@@ -98,7 +99,7 @@ class Spool:
         )
         files = SpoolFiles(folder, settings.durability)
         try:
-            database, memory = _open_sound(files, settings, clock())
+            database, memory = open_sound(files, settings.remember_ids, clock())
             spool = cls(files, settings, database, memory)
             files.note_use()
         except (sqlite3.Error, OSError) as err:
@@ -276,13 +277,11 @@ class Spool:
         """What a short question to the file gives, as of now. Raises CannotStore or SpoolDamaged."""
         try:
             return question(self._reader)
-        except sqlite3.Error as err:
+        except UNREADABLE as err:
             code = getattr(err, "sqlite_errorcode", 0) & 0xFF
             if code in DAMAGE:
                 self._files.mark_suspect()
-                raise SpoolDamaged(
-                    "the spool file is damaged: a restart goes on with what can be read"
-                ) from err
+                raise SpoolDamaged("the spool file is damaged: a restart goes on with the rest") from err
             raise CannotStore("spool cannot be read") from err
 
     # -- any thread --
@@ -348,17 +347,3 @@ class Spool:
         self._room.ballast_was_used()
         self._catch_up()
         return change()
-
-
-def _open_sound(files: SpoolFiles, settings: SpoolSettings, now: float) -> tuple[SpoolDatabase, SpoolMemory]:
-    """The database and what memory holds of it; damage that shows only in reading is looked for then."""
-    damage.prepare(files, now)
-    database = SpoolDatabase(files)
-    try:
-        return database, SpoolMemory(database.connection(), settings.remember_ids)
-    except sqlite3.Error:
-        database.close()
-    files.mark_suspect()
-    damage.prepare(files, now)
-    database = SpoolDatabase(files)
-    return database, SpoolMemory(database.connection(), settings.remember_ids)

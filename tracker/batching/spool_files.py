@@ -17,6 +17,10 @@ BALLAST_BYTES = 8 * 1024 * 1024
 _BUSY_SECONDS = 10.0
 
 
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+"""What reading a file that may hold anything raises: a message of SQLite's that quotes it may be no text."""
+
+
 class Durability(StrEnum):
     """What an acknowledged event survives."""
 
@@ -80,7 +84,7 @@ class SpoolFiles:
             db.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[self.durability]}")
             db.execute("PRAGMA secure_delete = FAST")  # full zeroing would write every freed page once more
             db.execute("PRAGMA temp_store = MEMORY")
-        except sqlite3.Error:
+        except UNREADABLE:
             db.close()
             raise
         return db
@@ -92,7 +96,7 @@ class SpoolFiles:
     def undo_half_made(self) -> None:
         """Let SQLite take back what a making that was cut off left: only then is there a rollback journal."""
         if Path(f"{self.path}-journal").exists():
-            with suppress(sqlite3.Error), closing(self._open(str(self.path))) as db:
+            with suppress(*UNREADABLE), closing(self._open(str(self.path))) as db:
                 db.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
     def _open(self, place: str) -> sqlite3.Connection:

@@ -11,7 +11,7 @@ from contextlib import closing
 
 from tracker.batching import rejection_marks, spool_schema
 from tracker.batching.spool_copies import copying
-from tracker.batching.spool_files import SpoolFiles
+from tracker.batching.spool_files import UNREADABLE, SpoolFiles
 from tracker.batching.spool_schema import checksum
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def _is_of_version_1(files: SpoolFiles) -> bool:
     try:
         with closing(files.inspect()) as db:
             marks = db.execute("SELECT * FROM pragma_application_id, pragma_user_version").fetchone()
-    except sqlite3.Error:
+    except UNREADABLE:
         return False  # whatever it is, `damage` says so
     return tuple(marks) == (spool_schema.APPLICATION_ID, 1)
 

@@ -32,6 +32,13 @@ def _first_pages(path: Path) -> None:
     _overwrite(path, 0, os.urandom(64 * 1024))
 
 
+def _unreadable_schema(path: Path) -> None:
+    """SQLite's own message about it is no text any more."""
+    data = path.read_bytes()
+    _overwrite(path, data.index(b"tablechunks") + len(b"table"), b"\xc4")
+    _overwrite(path, data.index(b"CREATE TABLE chunks"), b"NOTHING")
+
+
 def _delivered(spool: Spool) -> list[str]:
     """Everything that waits, unfinished batches first."""
     rows = []
@@ -105,6 +112,7 @@ LOST = 0
         (_other_version, 19),
         (_broken_tree, 19),
         (_first_pages, 19),
+        (_unreadable_schema, 19),
     ],
 )
 def test_a_damaged_file_is_kept_aside_and_what_it_still_holds_goes_on(
