@@ -74,15 +74,17 @@ class Wreck:
         self._raw = RawFile(path, acknowledged)
         self.ends: dict[str, End] = {}
         """The furthest that was seen of each table; complete when `chunks` has ended."""
-        self._roots = _roots(self._raw)
+        said, made = _roots(self._raw)
+        self._roots = said or made
         copied, self._are_copies_whole = self._copies()
         self.version = next(iter(copied.get(spool_copies.VERSION_KIND, [])), None)
         self._copied = copied
+        self._are_roots_known = bool(said) or self.version is not None
 
     @property
     def is_ours(self) -> bool:
         """It holds what this version of the spool wrote."""
-        return self.version in (None, (spool_schema.VERSION,))
+        return self._are_roots_known and self.version in (None, (spool_schema.VERSION,))
 
     @property
     def size(self) -> int:
@@ -231,11 +233,13 @@ def _of_batch(number: int, row: Sequence[Value]) -> Record:
     return (row[1], number, *row[2:-1]) if len(row) > 2 else ()
 
 
-def _roots(raw: RawFile) -> dict[str, int]:
-    """Table to its tree's first page: what the file says if it says it for all, else where it is made."""
-    trouble = set[int]()
-    said = {str(row[1]): row[3] for _, row in raw.rows(1, trouble) if _is_shaped(row, "schema")}
+def _roots(raw: RawFile) -> tuple[dict[str, int], dict[str, int]]:
+    """Table to its tree's first page: as the file says, if it still says it of all, and as they are made.
+
+    A file that an earlier version made has its trees elsewhere.
+    """
+    said = {str(row[1]): row[3] for _, row in raw.rows(1, set()) if _is_shaped(row, "schema")}
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         spool_schema.create(db)
         made = dict(db.execute("SELECT name, rootpage FROM sqlite_master WHERE rootpage > 0").fetchall())
-    return said if made.keys() <= said.keys() else made
+    return said if made.keys() <= said.keys() else {}, made

@@ -48,6 +48,20 @@ def test_everything_of_an_earlier_version_goes_on(old: Path) -> None:
     spool.close()
 
 
+def test_an_upgraded_file_whose_first_page_is_gone_is_put_aside_and_nothing_of_it_is_guessed(
+    old: Path,
+) -> None:
+    """Its tables lie elsewhere than in a file that was made anew, and only the first page knew where."""
+    open_spool(old, "a", "b").close()
+    with (old / "spool.db").open("r+b") as file:
+        file.write(bytes(4096))
+    spool = open_spool(old, "a", "b")
+    assert spool.state().damaged_files == 1
+    assert deliver_all(spool, "a") == []
+    check(spool)
+    spool.close()
+
+
 def test_a_row_that_was_damaged_before_is_still_known_as_damaged(old: Path) -> None:
     with closing(sqlite3.connect(old / "spool.db")) as db, db:
         changed = db.execute(
