@@ -52,8 +52,7 @@ class RawFile:
         except BaseException:
             self.close()
             raise
-        self.bytes = os.fstat(self._file).st_size
-        self.pages = max([-(-self.bytes // self.page_bytes), *self._log.places])
+        self.pages = max([-(-os.fstat(self._file).st_size // self.page_bytes), *self._log.places])
 
     def close(self) -> None:
         """Let go of the files. Safe twice."""

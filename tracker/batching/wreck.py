@@ -86,11 +86,6 @@ class Wreck:
         """It holds what this version of the spool wrote."""
         return self._are_roots_known and self.version in (None, (spool_schema.VERSION,))
 
-    @property
-    def size(self) -> int:
-        """Bytes of the file."""
-        return self._raw.bytes
-
     def close(self) -> None:
         """Let go of the file. Safe twice."""
         self._raw.close()
