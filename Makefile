@@ -51,7 +51,7 @@ lock: ## resolve the dependencies anew into the two lock files
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip --quiet install uv
 	.venv-lock/bin/uv pip compile --quiet --upgrade pyproject.toml --extra build --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --output-file requirements.lock
-	.venv-lock/bin/uv pip compile --quiet --upgrade pyproject.toml --extra build --extra dev --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --output-file requirements-dev.lock
+	.venv-lock/bin/uv pip compile --quiet --upgrade pyproject.toml --extra build --extra dev --extra embedded-clickhouse --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --output-file requirements-dev.lock
 
 clean: ## remove what was installed and built; data/ stays
 	rm -rf $(VENV) .venv-lock build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -9,6 +9,7 @@
     ├── QueryError               tell the person who asked: refused, failed or out of time
     └── SinkError                what a sink asks of delivery
         ├── SinkUnavailable      send the same batch again later
+        ├── SchemaMismatch       hold the table until a person has mended the store
         ├── RowsRejected         put these rows aside, send the rest under a child id
         └── BatchRejected        something in here can never be stored: split
 
@@ -80,6 +81,17 @@ class SinkUnavailable(SinkError):
         self.reason = reason
         self.retry_after_seconds = retry_after_seconds
         self.is_connection = is_connection
+
+
+class SchemaMismatch(SinkError):
+    """The store's table is not what the rows need; nothing was written, and no row is to blame.
+
+    The message has the exact difference and the command that mends it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class RowsRejected(SinkError):

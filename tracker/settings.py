@@ -1,11 +1,12 @@
 """What each part needs to know, taken from the configuration; the only translation between the two."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 
 from tracker.batching.strategies import BatchSettings
-from tracker.config import Config, Service
+from tracker.config import Config, Service, database, endpoints, is_embedded, is_tls
 from tracker.pipeline import PipelineSettings
-from tracker.sinks.registry import SinkSettings
+from tracker.sinks.registry import Server, SinkSettings
 from tracker.steps.merge import CookieNames
 from tracker.web.settings import CookieSettings, WebLimits, WebSettings
 
@@ -86,4 +87,33 @@ def sink_settings(config: Config, sink: Service) -> SinkSettings:
         context=sink.context,
         handover=config.spool.path / "handover" / str(number),
         export=config.spool.path.parent / "export",
+        server=_server(config, sink),
+        durability=config.spool.durability,
+        write_seconds=sink.write_timeout_seconds,
+        ttl_seconds=sink.ttl,
+    )
+
+
+def _server(config: Config, sink: Service) -> Server | None:
+    if sink.service == "duckdb" or is_embedded(sink):
+        return None
+    found = Server(
+        hosts=tuple((endpoint.host, endpoint.port) for endpoint in endpoints(sink)),
+        database=database(sink),
+        username=sink.username,
+        password=sink.password,
+        is_tls=is_tls(sink),
+        is_verified=sink.secure,
+        ca_cert=sink.ca_cert,
+        cert=sink.cert,
+        key=Path(sink.key_) if sink.key_ else None,
+        cluster=sink.cluster,
+        compression=sink.compression,
+    )
+    connections = sink.connections or config.max_connections
+    connect_seconds = sink.timeout_seconds or config.connection_timeout_seconds
+    return replace(
+        found,
+        connections=connections or found.connections,
+        connect_seconds=connect_seconds or found.connect_seconds,
     )

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from tracker.batching.breaker import Breaker, BreakerSettings, BreakerState
 from tracker.batching.limiter import Slot, Slots
 from tracker.batching.signal import Signal
-from tracker.errors import BatchRejected, CannotStore, RowsRejected, SinkUnavailable
+from tracker.errors import BatchRejected, CannotStore, RowsRejected, SchemaMismatch, SinkUnavailable
 from tracker.events import Batch
 from tracker.metrics import Metrics
 from tracker.sinks.base import Sink
@@ -146,7 +146,7 @@ class Gate:
         except SinkUnavailable as error:
             self._unavailable(permit, error)
             raise
-        except (RowsRejected, BatchRejected):
+        except (RowsRejected, BatchRejected, SchemaMismatch):
             self._answered(permit)
             raise
         except BaseException:  # says nothing about the sink: a probe must be taken back, whatever ended it

@@ -23,7 +23,7 @@ from tracker.batching.snapshot import TableSnapshot
 from tracker.batching.strategies import BatchSettings, strategy
 from tracker.batching.tally import Stumbles, Tally
 from tracker.batching.verdicts import WrongVerdict, checked
-from tracker.errors import BatchRejected, CannotStore, RowsRejected, SinkUnavailable
+from tracker.errors import BatchRejected, CannotStore, RowsRejected, SchemaMismatch, SinkUnavailable
 from tracker.events import Batch
 
 logger = logging.getLogger(__name__)
@@ -184,6 +184,9 @@ class Lane:
             await self._put_aside(error.reasons)
         except BatchRejected as error:
             await self._find_the_guilty(error)
+        except SchemaMismatch as error:
+            self._tally.failed("failed", error.reason)
+            await self._hold(error.reason)
         except CannotStore as error:
             await self._wait_for_the_disk(error)
         else:

@@ -1,6 +1,7 @@
 """The configuration: read from config.json, the environment and flags, checked once, frozen."""
 
 from tracker.config.batching import BatchSettings
+from tracker.config.clickhouse import database, endpoints, is_embedded, is_tls
 from tracker.config.keys import KnownKey, known_keys
 from tracker.config.loading import Loaded, load
 from tracker.config.model import Config
@@ -17,6 +18,10 @@ __all__ = [
     "Listen",
     "Loaded",
     "Service",
+    "database",
+    "endpoints",
+    "is_embedded",
+    "is_tls",
     "known_keys",
     "load",
     "masked",

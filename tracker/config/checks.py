@@ -1,14 +1,18 @@
 """What must hold between keys that are each right by themselves."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tracker.config.batching import TABLES
+from tracker.config.clickhouse import EMBEDDED, database, is_embedded, misnamed
 from tracker.config.keys import Place
 from tracker.config.model import Config
 from tracker.config.problems import unknown_table
 
 Problem = tuple[Place, str]
+
+_DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def contradictions(config: Config) -> Iterator[Problem]:
@@ -17,6 +21,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from _patterns(config)
     yield from _addresses(config)
     yield from _sinks(config)
+    yield from _clickhouse(config)
     yield from _cookies(config)
 
 
@@ -28,6 +33,8 @@ def _listeners(config: Config) -> Iterator[Problem]:
         )
     if config.workers > 1 and any(sink.service == "duckdb" for sink in config.sinks):
         yield ("Workers",), f"got {config.workers}, expected 1: DuckDB has one writing process"
+    if config.workers > 1 and any(is_embedded(sink) for sink in config.sinks):
+        yield ("Workers",), f"got {config.workers}, expected 1: embedded ClickHouse has one writing process"
 
 
 def _patterns(config: Config) -> Iterator[Problem]:
@@ -77,8 +84,35 @@ def _sinks(config: Config) -> Iterator[Problem]:
             yield ("Notify", index, "Context"), f"is the file of Notify[{files[service.context]}] too"
 
 
+def _clickhouse(config: Config) -> Iterator[Problem]:
+    embedded: int | None = None
+    for index, service in enumerate(config.notify):
+        if service.is_off or service.service != "clickhouse":
+            continue
+        place: Place = ("Notify", index)
+        for text in misnamed(service):
+            yield (*place, "Hosts"), f"{text!a} is no host:port"
+        if service.cert and not service.key_:
+            yield (*place, "Key"), "missing: the key of the certificate in Cert"
+        if not is_embedded(service):
+            if not _DATABASE.fullmatch(database(service)):
+                yield (*place, "Context"), "expected the name of a database: letters, digits and _"
+            if not _DATABASE.fullmatch(service.cluster or "_"):
+                yield (*place, "Cluster"), "expected the name of a cluster: letters, digits and _"
+            continue
+        if service.addresses != (EMBEDDED,):
+            yield (*place, "Hosts"), f'"{EMBEDDED}" stands alone: the engine in this process is the only host'
+        if service.cluster:
+            yield (*place, "Cluster"), "the embedded engine is no part of a cluster"
+        if not is_a_path(service.context):
+            yield (*place, "Context"), "expected the path of a folder, which outlives the process"
+        if embedded is not None:
+            yield place, f"is embedded as Notify[{embedded}] is: a process has one such engine"
+        embedded = index
+
+
 def is_a_path(context: str) -> bool:
-    """DuckDB's `Context` names a file, neither an address nor its word for memory."""
+    """`Context` of an embedded store is a file or folder, neither an address nor DuckDB's word for memory."""
     return "://" not in context and not context.startswith((":memory:", "md:"))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tracker.config.checks import contradictions, is_a_path, unknown_tables
+from tracker.config.clickhouse import DATABASE, EMBEDDED
 from tracker.config.document import read
 from tracker.config.environment import assignments, with_prefix
 from tracker.config.model import Config
@@ -18,6 +19,9 @@ from tracker.config.sources import Sources, merge
 from tracker.errors import ConfigError
 
 DUCKDB_FILE = "data/tracker.duckdb"
+CLICKHOUSE_FOLDER = "data/clickhouse"
+"""The embedded engine's."""
+_CONTEXTS = {"duckdb": DUCKDB_FILE, "clickhouse": DATABASE}
 """DuckDB's file when `Context` is not given."""
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -78,9 +82,10 @@ def _named(entry: Any, folder: Path) -> Any:
     service = entry.get("Service") if isinstance(entry, dict) else None
     if not isinstance(service, str):
         return entry
-    context = entry.get("Context") or (DUCKDB_FILE if service == "duckdb" else "")
+    is_embedded = service == "clickhouse" and entry.get("Hosts") == [EMBEDDED]
+    context = entry.get("Context") or (CLICKHOUSE_FOLDER if is_embedded else _CONTEXTS.get(service, ""))
     if not isinstance(context, str):
         return entry
-    is_file = service == "duckdb" and is_a_path(context)
+    is_file = (service == "duckdb" or is_embedded) and is_a_path(context)
     name = entry.get("Name") or f"{service}:{context}"
     return {**entry, "Name": name, "Context": str(folder / context) if is_file else context}

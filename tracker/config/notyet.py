@@ -5,8 +5,10 @@ from types import MappingProxyType
 from typing import Any
 
 from tracker.config.batching import DEFAULT
+from tracker.config.clickhouse import endpoints, is_embedded, is_tls
 from tracker.config.keys import Place
 from tracker.config.model import Config
+from tracker.config.services import Service
 from tracker.config.sources import Sources
 from tracker.tables import CATALOGUE
 
@@ -16,7 +18,6 @@ _API = "/api/ will be passed on to another server"
 _PRUNE = "old rows will be pruned"
 _EXPORT = "DuckDB's tables will be exported to S3"
 _FACEBOOK = "events will be sent to Facebook"
-_DRIVERS = "stores with a connection pool will be written to"
 _RUN_TIME = "nothing: the original made it at run time"
 
 NOT_YET: Mapping[str, str] = MappingProxyType(
@@ -34,7 +35,6 @@ NOT_YET: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(("ProxyDailyLimit", "RateLimitPerDay", "ProxyDailyLimitChecker"), _API),
         "SchemaVersion": "Cassandra will be written to",
         **dict.fromkeys(("CFlagsMarketing", "CFlagsIgnore"), _FACEBOOK),
-        **dict.fromkeys(("MaxConnections", "ConnectionTimeout"), _DRIVERS),
         **dict.fromkeys(("DataRetentionDays", "PruneOldData", "PruneLogsTTL", "PruneLogsOnly"), _PRUNE),
         **dict.fromkeys(("PruneLogsSkip", "PruneLogsPageSize", "PruneUpdateConfig", "PruneLimit"), _PRUNE),
         "PruneSkipToTimestamp": _PRUNE,
@@ -61,6 +61,12 @@ _OF_DUCKDB = frozenset(
     | {"MaxBatchTime", "MaxMemoryMB", "BatchFlushInterval"}
 )
 """Keys of a DuckDB entry that have an effect, or need none."""
+_OF_CLICKHOUSE = _OF_DUCKDB | {
+    *("Hosts", "Host", "Port", "Cluster", "TTL", "Compression", "EnableCompression", "Connections"),
+    *("Username", "Password", "CACert", "Cert", "Key", "Secure", "Unencrypted", "Timeout", "WriteTimeout"),
+}
+"""The same of ClickHouse. It is always compressed, so EnableCompression asks for nothing."""
+_EFFECTIVE = MappingProxyType({"duckdb": _OF_DUCKDB, "clickhouse": _OF_CLICKHOUSE})
 
 
 def warnings_of(
@@ -92,15 +98,28 @@ def _of_services(config: Config, tree: Mapping[str, Any], sources: Sources) -> I
     for index, service in enumerate(config.notify):
         place: Place = ("Notify", index)
         if service.is_available:
-            yield from _of_duckdb(tree["Notify"][index], place, sources)
+            yield from _without_effect(service.service, tree["Notify"][index], place, sources)
+            yield from _native_ports(service, place, sources)
         elif not service.is_off:
             yield sources.say(place, f"{service.service} cannot be written to yet: nothing goes there")
 
 
-def _of_duckdb(entry: Mapping[str, Any], place: Place, sources: Sources) -> Iterator[str]:
+def _without_effect(service: str, entry: Mapping[str, Any], place: Place, sources: Sources) -> Iterator[str]:
     for name, value in entry.items():
-        if name not in _OF_DUCKDB and value:
-            yield sources.say((*place, name), "has no effect for duckdb")
+        if name not in _EFFECTIVE[service] and value:
+            yield sources.say((*place, name), f"has no effect for {service}")
+
+
+def _native_ports(service: Service, place: Place, sources: Sources) -> Iterator[str]:
+    if service.service != "clickhouse" or is_embedded(service):
+        return
+    for endpoint in endpoints(service):
+        if endpoint.given_port not in (None, endpoint.port):
+            yield sources.say(
+                (*place, "Hosts" if service.hosts else "Port"),
+                f"{endpoint.given_port} is the native protocol's port; {endpoint.host}:{endpoint.port} over"
+                f" {'HTTPS' if is_tls(service) else 'HTTP'} is used",
+            )
 
 
 def _of_tables(config: Config, sources: Sources) -> Iterator[str]:

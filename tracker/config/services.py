@@ -1,6 +1,6 @@
 """One entry of `Notify` or `Consume`: a store that is written to or a queue that is read."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tracker.config.sections import MAX_ROWS, Section
 from tracker.config.values import (
@@ -17,15 +17,17 @@ from tracker.config.values import (
     LongDuration,
     Text,
     Texts,
+    Ttl,
     Uint64,
     Unfit,
     Wholes,
+    choice,
     did_you_mean,
     key,
     whole,
 )
 
-AVAILABLE = ("duckdb",)
+AVAILABLE = ("clickhouse", "duckdb")
 """Services that are written to today."""
 SERVICES = ("cassandra", "clickhouse", "duckdb", "facebook", "nats")
 """Services that may be named; those that are not AVAILABLE are accepted with a warning."""
@@ -106,21 +108,35 @@ class Service(Section):
     name: Text = key(
         "Name", "", "what the sink is called in the spool and in metrics; by default service:Context"
     )
-    context: Text = key("Context", "", "database, keyspace, subject; of duckdb its file", also=("Keyspace",))
+    context: Text = key(
+        "Context",
+        "",
+        "database, keyspace, subject; of duckdb its file, of embedded clickhouse its folder",
+        also=("Keyspace",),
+    )
     skip: Flag = key("Skip", False, "switch it off")
     critical: Flag = key("Critical", False, "the start fails when it cannot be reached")
     note: Text = key("Note", "", "a remark")
-    hosts: Texts = key("Hosts", [], "addresses, each host:port")
+    hosts: Texts = key(
+        "Hosts", [], 'addresses, each host:port; of clickhouse also "embedded", the engine in this process'
+    )
+    cluster: Text = key(
+        "Cluster", "", "clickhouse: name of the cluster whose replicas Hosts are; its tables are replicated"
+    )
+    ttl: Ttl = key("TTL", {}, "clickhouse: age at which rows of a table are dropped, by table")
+    compression: Annotated[Literal["lz4", "zstd", "none"], choice("lz4", "zstd", "none")] = key(
+        "Compression", "lz4", "clickhouse: of batches on their way"
+    )
     host: Text = key("Host", "", "address of the only host, instead of Hosts")
     port: Annotated[int | None, whole(1, 65535)] = key(
         "Port", None, "port of the only host, instead of Hosts"
     )
     username: Text = key("Username", "", "user")
     password: Text = key("Password", "", "password", secret=True)
-    ca_cert: File = key("CACert", "", "certificate of the authority")
+    ca_cert: File = key("CACert", "", "certificate of the authority; given, there is TLS")
     cert: File = key("Cert", "", "certificate of the client")
     key_: Text = key("Key", "", "key of the client's certificate, or access token", secret=True)
-    secure: Flag = key("Secure", False, "verify the server's certificate")
+    secure: Flag = key("Secure", False, "TLS, and verify the server's certificate")
     unencrypted: Flag = key("Unencrypted", False, "no TLS")
     timeout_seconds: Annotated[float | None, MILLIS] = key(
         "Timeout", None, "time to connect; a number is milliseconds"

@@ -8,7 +8,7 @@ import ipaddress
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from tracker.config.durations import seconds, size
 from tracker.config.nearest import nearest
+from tracker.tables import CATALOGUE
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -222,6 +223,15 @@ def _scalar(value: Any, _: Path) -> Any:
     return value
 
 
+def _ages(value: dict[str, Any], _: Path) -> dict[str, float]:
+    for table, age in value.items():
+        if table not in CATALOGUE:
+            raise Unfit(did_you_mean(table, CATALOGUE) or f"there is no table {table!a}")
+        if type(age) not in (int, float, str) or seconds(age) < 1:
+            raise Unfit(f"the age of {table} is none")
+    return {table: seconds(age) for table, age in value.items()}
+
+
 def _number(value: float) -> float:
     """Whole numbers without their `.0`, as people write them."""
     return int(value) if value == int(value) else value
@@ -250,6 +260,10 @@ Text = Annotated[str, Kind("text", (str,), _text)]
 Texts = Annotated[tuple[str, ...], Kind("a list of text", (list,), _texts, list)]
 HostNames = Annotated[
     tuple[str, ...], Kind("a list of host names without scheme or path", (list,), _host_names, list)
+]
+Ttl = Annotated[
+    Mapping[str, float],
+    Kind('ages by table, such as {"logs": "30d"}, each at least a second', (dict,), _ages, dict),
 ]
 Wholes = Annotated[tuple[int, ...], Kind("a list of whole numbers", (list,), _wholes, list)]
 Flag = Annotated[bool, Kind("true or false", (bool,), lambda value, _: value)]

@@ -32,8 +32,9 @@ class Sink(Protocol):
         """Return only when every row of the batch has taken effect, exactly once however often it is sent.
 
         Raises SinkUnavailable (same bytes again later; after a time-out the outcome may be unknown),
-        RowsRejected (these rows never; nothing was written) or BatchRejected (something in here never;
-        nothing was written). Anything else that is raised counts as a bug of the sink.
+        RowsRejected (these rows never; nothing was written), BatchRejected (something in here never; nothing
+        was written) or SchemaMismatch (the table must be mended first; nothing was written). Anything else
+        that is raised counts as a bug of the sink.
         """
 
     async def check(self) -> None:

@@ -4,18 +4,40 @@ A new sink is one file and one line here. Its module, and with it the driver, is
 only when it is configured.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import cast
+from typing import Literal, cast
 
 from tracker.errors import ConfigError
 from tracker.sinks.base import Sink, Store
 
 SCHEMA = Path(__file__).parents[2] / "schema"
 """The repository's folder of numbered SQL, one folder per service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a store's servers are and how to come in; nothing here for a store in this process."""
+
+    hosts: tuple[tuple[str, int], ...]
+    """Name or address, and port, in the order in which they are tried."""
+    database: str
+    username: str = ""
+    password: str = field(default="", repr=False)
+    is_tls: bool = False
+    is_verified: bool = False
+    """The server's certificate is checked."""
+    ca_cert: Path | None = None
+    cert: Path | None = None
+    key: Path | None = field(default=None, repr=False)
+    cluster: str = ""
+    """The hosts are replicas and shards of this cluster; '' when each is on its own."""
+    compression: Literal["lz4", "zstd", "none"] = "lz4"
+    connections: int = 8
+    connect_seconds: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +53,19 @@ class SinkSettings:
     export: Path | None = None
     """The folder exports may be written to."""
     schema: Path = SCHEMA
+    server: Server | None = None
+    """None: the store is in this process, at `context`."""
+    durability: Literal["power-loss", "process-crash", "memory"] = "power-loss"
+    """What a row that was written must survive."""
+    write_seconds: float = 60.0
+    """Delivery gives a write up after this."""
+    ttl_seconds: Mapping[str, float] = MappingProxyType({})
+    """Age at which rows of a table are dropped, by table; others stay."""
 
 
 MAKERS = MappingProxyType(
     {
+        "clickhouse": "tracker.sinks.clickhouse:from_settings",
         "duckdb": "tracker.sinks.duckdb:from_settings",
     }
 )

@@ -189,7 +189,7 @@ async def test_a_parent_that_stays_beside_its_children_is_noticed(name: str) -> 
             is_hit = await crash(rig, scenario, "after", number)
             try:
                 await recover_and_judge(rig, scenario)
-            except (AssertionError, TimeoutError):  # doubled rows, or rejected ones twice, which holds the table
+            except (AssertionError, TimeoutError):  # rows doubled, or rejected twice, which holds the table
                 complaints += 1
     assert complaints
 

@@ -1,0 +1,90 @@
+"""What runs SQL: a server over HTTP or the engine in this process. The rest of the sink knows only this.
+
+Both raise the two exceptions below and nothing of a driver's; `clickhouse_errors` says what they mean.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+Settings = Mapping[str, str | int]
+"""Names and values of ClickHouse's settings for one statement."""
+
+READ_SETTINGS: Settings = {
+    "json_type_escape_dots_in_keys": 1,
+    "output_format_json_quote_64bit_integers": 0,
+    "output_format_json_quote_denormals": 0,
+}
+"""How answers are written, so that what was stored comes back as it was sent."""
+
+
+class Complaint(Exception):
+    """The engine answered a statement with an error; the statement took no effect unless it says so.
+
+    `code` is ClickHouse's number (252 TOO_MANY_PARTS), None when the answer had none; `text` may hold
+    values of rows.
+    """
+
+    def __init__(self, code: int | None, text: str) -> None:
+        super().__init__(f"code {code}")
+        self.code = code
+        self.text = text
+
+
+class Unreachable(Exception):
+    """No answer. `is_unknown`: the statement was sent, and may have taken effect or be running still."""
+
+    def __init__(self, reason: str, *, is_unknown: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.is_unknown = is_unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An answer: names of columns, and rows of values that JSON knows."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[Any]]
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """The rows by name."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+def told(answer: bytes) -> Told:
+    """An answer in the form JSONCompactEachRowWithNames. Raises Complaint when it ends in the middle."""
+    try:
+        names, *rows = (orjson.loads(line) for line in answer.splitlines())
+    except ValueError as error:
+        raise Complaint(None, "an answer that is no JSON") from error
+    return Told(tuple(names), rows)
+
+
+class Engine(Protocol):
+    """One place that runs SQL in one database. `open` and statements raise Complaint and Unreachable."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people: `host:8123`, `embedded data/clickhouse`."""
+
+    @property
+    def database(self) -> str:
+        """The database that unqualified names mean; `open` does not ask whether it is there."""
+
+    async def open(self) -> None:
+        """Connect. Safe when open."""
+
+    async def command(self, sql: str, settings: Settings | None = None, *, anywhere: bool = False) -> None:
+        """Run one statement that answers nothing; `anywhere`: also when the database is not there."""
+
+    async def ask(self, sql: str, settings: Settings | None = None, *, anywhere: bool = False) -> Told:
+        """Answer one SELECT without FORMAT and SETTINGS of its own."""
+
+    async def insert(self, table: str, data: bytes, settings: Settings | None = None) -> None:
+        """Insert lines of JSON, as one block for each partition; `table` may be `FUNCTION null('…')`."""
+
+    async def close(self) -> None:
+        """Let go. Safe twice and before `open`; what is under way ends as Unreachable."""
