@@ -19,6 +19,7 @@ class Poisoned:
     """A real sink behind which some rows can never be stored; counts the inserts."""
 
     parallel = 1
+    rest_seconds = 0.0
 
     def __init__(self, inner: Sink, *, is_named: bool) -> None:
         self.inner = inner

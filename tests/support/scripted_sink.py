@@ -114,6 +114,8 @@ class Write:
 class ScriptedSink:
     """Behaves by what `next` lists for a table (once each), else by `always`, else takes everything."""
 
+    rest_seconds = 0.0
+
     def __init__(self, name: str = "scripted", parallel: int = 1) -> None:
         self.name = name
         self.parallel = parallel

@@ -15,7 +15,7 @@ from tracker.batching.adaptive import Observation
 from tracker.batching.contract import BatchQueue, Sealed
 from tracker.batching.cutting import SpoolDamaged
 from tracker.batching.gate import Gate, Sent, SinkBug
-from tracker.batching.pacing import Pacer
+from tracker.batching.pacing import Pacer, Rest
 from tracker.batching.rejections import HoldLimits, Rejections
 from tracker.batching.retry import RetrySettings, delay_seconds
 from tracker.batching.signal import Signal
@@ -83,7 +83,8 @@ class Lane:
         self.table = table
         self.held: str | None = None
         plan = strategy(settings.strategy, settings, max_batch_bytes)
-        self.pacer = Pacer(table, plan, around.queue, around.clock, around.progressed)
+        rest = Rest(around.gate.sink.rest_seconds, max_batch_bytes)
+        self.pacer = Pacer(table, plan, rest, around.queue, around.clock, around.progressed)
         self._settings = settings
         self._around = around
         self._tally = tally
@@ -203,7 +204,7 @@ class Lane:
         """The oldest sealed batch, else a new cut. The sink can take it now."""
         queue, plan = self._around.queue, self.pacer.plan
         if not self._work:
-            sealed = await queue.seal(self.table, plan.cut_rows, plan.cut_bytes)
+            sealed = await queue.seal(self.table, *self.pacer.cut())
             if sealed is None:
                 return None
             self._work.append(Work(sealed, was_full=sealed.rows >= plan.cut_rows))

@@ -5,13 +5,37 @@ with a due batch is `lane`'s business.
 """
 
 import asyncio
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from tracker.batching.contract import BatchQueue
+from tracker.batching.contract import BatchQueue, Waiting
 from tracker.batching.strategies import Plan
 
+MOST_ROWS = 100_000
+"""Of a batch that a store's rest made larger than its table's own limit."""
 LOOK_SECONDS = 0.005
 """A table is looked at no more often than this: the most that a batch can be late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """How far apart a store wants one table's batches, and how much may leave at once because of it."""
+
+    seconds: float
+    most_bytes: int
+    most_rows: int = MOST_ROWS
+
+    def cut(self, plan: Plan) -> tuple[int, int]:
+        """Most rows and most bytes of the next batch: the plan's, unless rows had to wait for others."""
+        if not self.seconds:
+            return plan.cut_rows, plan.cut_bytes
+        return max(plan.cut_rows, self.most_rows), max(plan.cut_bytes, self.most_bytes)
+
+    def left(self, waiting: Waiting, since_seconds: float) -> float:
+        """Seconds until a batch may follow one that was cut so long ago; none when a full one waits."""
+        is_full = waiting.rows >= self.most_rows or waiting.bytes >= self.most_bytes
+        return 0.0 if is_full else max(0.0, self.seconds - since_seconds)
 
 
 class Pacer:
@@ -24,6 +48,7 @@ class Pacer:
         self,
         table: str,
         plan: Plan,
+        rest: Rest,
         queue: BatchQueue,
         clock: Callable[[], float],
         rested: Callable[[], None],
@@ -31,6 +56,8 @@ class Pacer:
         self.plan = plan
         self.is_resting = False
         """The lane waits for a batch to be due."""
+        self._rest = rest
+        self._cut_at = -math.inf
         self._rested = rested
         self._table = table
         self._queue = queue
@@ -59,18 +86,28 @@ class Pacer:
         self._is_hurried = True
         self._bell.set()
 
+    def cut(self) -> tuple[int, int]:
+        """Most rows and most bytes of the batch that is cut now."""
+        self._cut_at = self._loop.time()
+        return self._rest.cut(self.plan)
+
     async def until_due(self) -> None:
         """Return when a batch should be cut."""
         while (due_in := self._due_in()) is None or due_in > 0:
-            await self._rest(due_in)
+            await self._wait(due_in)
 
     def _due_in(self) -> float | None:
         waiting = self._queue.waiting(self._table)
         if waiting is None:
             return None
-        return 0.0 if self._is_hurried else self.plan.due_in(waiting, self._clock())
+        if self._is_hurried:
+            return 0.0
+        due_in = self.plan.due_in(waiting, self._clock())
+        if due_in is None:
+            return None
+        return max(due_in, self._rest.left(waiting, self._loop.time() - self._cut_at))
 
-    async def _rest(self, seconds: float | None) -> None:
+    async def _wait(self, seconds: float | None) -> None:
         self._bell.clear()
         self.is_resting = self._is_unnoticed = True
         self._next_look_at = self._loop.time() + LOOK_SECONDS

@@ -25,6 +25,13 @@ class Sink(Protocol):
     def parallel(self) -> int:
         """How many writes may be under way at once."""
 
+    @property
+    def rest_seconds(self) -> float:
+        """How far apart batches of one table should be, 0 when it does not matter.
+
+        Rows that arrive meanwhile leave together, in batches as large as memory allows.
+        """
+
     async def open(self) -> None:
         """Connect and bring the schema up to date. Raises SinkUnavailable. Safe to call when open."""
 

@@ -58,6 +58,11 @@ class DuckDbSink:
         """One: a file has one writer."""
         return 1
 
+    @property
+    def rest_seconds(self) -> float:
+        """None: a small batch costs no more than a commit."""
+        return 0.0
+
     async def open(self) -> None:
         """Open the file and bring its schema up to date.
 

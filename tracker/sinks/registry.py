@@ -59,7 +59,7 @@ class SinkSettings:
     """What a row that was written must survive."""
     write_seconds: float = 60.0
     """Delivery gives a write up after this."""
-    ttl_seconds: Mapping[str, float] = MappingProxyType({})
+    ttl_seconds: Mapping[str, float] = field(default_factory=dict)
     """Age at which rows of a table are dropped, by table; others stay."""
 
 

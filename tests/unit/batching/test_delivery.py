@@ -6,6 +6,7 @@ from tests.support.scripted_sink import (
     Depends,
     Hang,
     HangAfterWriting,
+    Raise,
     Refuse,
     RejectRows,
     ScriptedSink,
@@ -18,6 +19,7 @@ from tracker.batching.breaker import BreakerSettings
 from tracker.batching.dead_letters import DeadFilter
 from tracker.batching.delivery import DeliverySettings
 from tracker.batching.strategies import BatchSettings
+from tracker.errors import SchemaMismatch
 from tracker.events import Batch
 
 
@@ -355,3 +357,58 @@ async def test_a_healthy_sink_keeps_its_pace_beside_one_that_hangs() -> None:
         assert well.lines("events") == numbered(20)
         assert len(ill.writes) == 1
         assert lines_of(ill.writes[0].batch) == numbered(1)
+
+
+async def test_batches_of_a_store_that_wants_rest_come_apart_and_take_what_waited() -> None:
+    sink = ScriptedSink()
+    sink.rest_seconds = 0.3
+    few = BatchSettings(strategy="hybrid", max_batch_size=2, max_batch_time_seconds=0.0)
+    async with Rig(sink, {"events": few, "logs": few}) as rig:
+        await rig.add(numbered(2))
+        await rig.until_empty("events")
+        for first in range(2, 42, 2):
+            await rig.add(numbered(2, first))
+        await rig.add(numbered(2), "logs")  # another table does not wait for this one's rest
+        await rig.until_empty("logs")
+        assert len(sink.batches("events")) == 1
+        await rig.until_empty()
+        assert [batch.rows for batch in sink.batches("events")] == [2, 40]
+        assert sink.lines("events") == numbered(42)
+
+
+async def test_a_backlog_of_full_batches_does_not_rest() -> None:
+    sink = ScriptedSink()
+    sink.rest_seconds = 3600.0
+    async with Rig(sink, max_batch_bytes=100) as rig:
+        for first in range(0, 50, 10):
+            await rig.add(numbered(10, first))
+        await rig.until(lambda: len(sink.lines("events")) >= 40)
+        assert sink.under_way == 0
+
+
+async def test_a_store_that_wants_rest_gets_everything_at_the_end() -> None:
+    sink = ScriptedSink()
+    sink.rest_seconds = 3600.0
+    async with Rig(sink) as rig:
+        for first in (0, 3):
+            await rig.add(numbered(3, first))
+            await rig.until(lambda: sink.lines("events"))
+        await rig.delivery.drain(5.0)
+        assert sink.lines("events") == numbered(6)
+
+
+async def test_a_table_that_does_not_fit_holds_says_why_and_goes_on_when_it_was_mended() -> None:
+    sink = ScriptedSink()
+    sink.always["events"] = Raise(SchemaMismatch("events has no column ename; run: mend it"))
+    async with Rig(sink) as rig:
+        await rig.add(numbered(3))
+        await rig.add(numbered(3), "logs")
+        await rig.until(lambda: rig.table().held)
+        assert rig.table().held == "events has no column ename; run: mend it"
+        await rig.until_empty("logs")
+        assert rig.delivery.snapshot().breaker == "closed"
+        sink.always.clear()
+        assert rig.delivery.release("events")
+        await rig.until_empty()
+        assert sink.lines("events") == numbered(3)
+        assert await rig.dead() == []

@@ -65,7 +65,7 @@ def test_a_duckdb_without_context_has_a_file(tmp_path: Path) -> None:
 
 
 def test_only_services_that_are_on_and_available_are_sinks(tmp_path: Path) -> None:
-    notify = [DUCKDB, {"Service": "duckdb_"}, {"Service": "duckdb", "Skip": True}, {"Service": "clickhouse"}]
+    notify = [DUCKDB, {"Service": "duckdb_"}, {"Service": "duckdb", "Skip": True}, {"Service": "nats"}]
     assert len(config_of(tmp_path, {"Notify": notify}).sinks) == 1
 
 

@@ -24,6 +24,8 @@ from tracker.config.model import Config
         {"CFlagsMarketing": 4096, "Workers": 1},
         {"Notify": [DUCKDB, {"Service": "cassandra_", "Hosts": ["a"]}, {"Service": "odd_"}]},
         {"Notify": [DUCKDB, {"Service": "nats", "Skip": True}]},
+        {"Notify": [{"Service": "clickhouse", "Hosts": ["embedded"], "Context": "data/clickhouse"}]},
+        {"Notify": [{"Service": "clickhouse", "Hosts": ["a:8123", "b"], "Cluster": "c", "Timeout": 300}]},
         {"Notify": [{**DUCKDB, "Critical": True, "MaxBatchSize": 5, "Note": "x", "Hosts": []}]},
     ],
 )
@@ -39,7 +41,16 @@ def test_what_asks_for_nothing_is_silent(tmp_path: Path, data: dict[str, Any]) -
         ({"RateLimitPerDay": 10}, "RateLimitPerDay: has no effect yet"),
         ({"LetsEncryptDomains": ["a.com"]}, "LetsEncryptDomains: has no effect yet; later HTTPS"),
         ({"Batching": {"payments": {}}}, "Batching.payments: has no effect yet: no rows"),
-        ({"Notify": [DUCKDB, {"Type": "clickhouse"}]}, "Notify[1]: clickhouse cannot be written to yet"),
+        ({"Notify": [DUCKDB, {"Type": "cassandra"}]}, "Notify[1]: cassandra cannot be written to yet"),
+        ({"Notify": [{"Service": "clickhouse", "Retries": 3}]}, "Notify[0].Retries: has no effect for click"),
+        (
+            {"Notify": [{"Service": "clickhouse", "Hosts": ["db:9000"]}]},
+            "Notify[0].Hosts: 9000 is the native protocol's port; db:8123 over HTTP is used",
+        ),
+        (
+            {"Notify": [{"Service": "clickhouse", "Host": "db", "Port": 9440, "Secure": True}]},
+            "Notify[0].Port: 9440 is the native protocol's port; db:8443 over HTTPS is used",
+        ),
         ({"Notify": [{**DUCKDB, "Timeout": 300}]}, "Notify[0].Timeout: has no effect for duckdb"),
         ({"Notify": []}, "Notify: names no store that can be written to"),
         ({"Consume": [{"Service": "nats"}]}, "Consume: has no effect yet; later queues will be read"),
