@@ -7,12 +7,15 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+import duckdb
 from prometheus_client import CollectorRegistry
 
 from tracker.config import NOT_YET, KnownKey, known_keys
 from tracker.metrics import Metrics
 from tracker.scrape.prometheus import FAMILIES
-from tracker.tables import CATALOGUE
+from tracker.sinks.migrations import read_migrations
+from tracker.sinks.registry import SCHEMA
+from tracker.tables import CATALOGUE, VIEWS, Column
 
 FOLDER = Path(__file__).parent
 
@@ -79,17 +82,36 @@ def metrics() -> str:
     )
 
 
+def _default_of(column: Column) -> str:
+    return "" if column.special is None else f"; `{column.special}` unless given"
+
+
+def _view_rows() -> Iterable[tuple[object, ...]]:
+    with duckdb.connect() as database:
+        for migration in read_migrations(SCHEMA / "duckdb"):
+            database.execute(migration.sql)
+        for name, meaning in VIEWS.items():
+            columns = [f"`{column[0]}`" for column in database.execute(f"DESCRIBE {name}").fetchall()]
+            yield f"`{name}`", meaning, ", ".join(columns)
+
+
 def tables() -> str:
-    """Every table of the catalogue."""
+    """Every table of the catalogue, and the views over them."""
     parts = [
-        "# Tables\n\nThe catalogue of `tracker/tables.py`, written by `make docs`. No column is ever NULL.\n"
+        "# Tables\n\nThe catalogue of `tracker/tables`, written by `make docs`. DuckDB and ClickHouse have "
+        "the same tables and views. No column is ever NULL.\n"
     ]
     for table in CATALOGUE.values():
         replaced = f"; the latest `{table.version}` of a key stays" if table.version else ""
         key = ", ".join(f"`{name}`" for name in table.key)
-        parts.append(f"\n## {table.name}\n\n{table.meaning.capitalize()}. Key: {key}{replaced}.\n\n")
-        rows = ((f"`{column.name}`", column.kind.value, column.meaning) for column in table.columns)
+        meaning = f"{table.meaning[0].upper()}{table.meaning[1:]}"
+        parts.append(f"\n## {table.name}\n\n{meaning}. Key: {key}{replaced}.\n\n")
+        rows = (
+            (f"`{column.name}`", column.kind.value, column.meaning + _default_of(column))
+            for column in table.columns
+        )
         parts.append(_table(("column", "type", "meaning"), rows))
+    parts.append("\n## Views\n\n" + _table(("view", "meaning", "columns"), _view_rows()))
     return "".join(parts)
 
 

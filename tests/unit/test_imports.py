@@ -26,7 +26,13 @@ ALLOWED: dict[str, set[str]] = {
 }
 """Part of the tracker -> parts it may import beside itself. What wires parts together knows all."""
 WIRING = {"app", "cli", "commands", "health", "process", "settings", "__main__", "__init__"}
-DRIVERS = {"duckdb": "sinks/duckdb", "sqlite3": "batching", "aiohttp.web": "web"}
+DRIVERS = {
+    "chdb": "sinks/clickhouse",
+    "clickhouse_connect": "sinks/clickhouse",
+    "duckdb": "sinks/duckdb",
+    "sqlite3": "batching",
+    "aiohttp.web": "web",
+}
 """A driver's module -> the only place, beside app.py, that may import it."""
 
 MODULES = sorted(ROOT.rglob("*.py"))

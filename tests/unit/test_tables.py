@@ -51,7 +51,7 @@ def test_duckdbs_own_defaults_are_the_catalogues(database: duckdb.DuckDBPyConnec
     cast = ", ".join(f"{column.name} = ?::{TYPES[column.kind]}" for column in table.columns)
     database.begin()
     database.execute(f"INSERT INTO {table.name} DEFAULT VALUES")
-    values = [DEFAULTS[column.kind] for column in table.columns]
+    values = [column.default for column in table.columns]
     row = database.execute(f"SELECT {cast} FROM {table.name}", values).fetchone()  # noqa: S608 (the catalogue's names)
     database.rollback()
     assert row == (True,) * len(table.columns)

@@ -50,10 +50,16 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
 
-def _is_time(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
+def _is_array_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(fits, value))
+
+
+def _is_time(pattern: re.Pattern[str], last_year: int) -> Callable[[Any], bool]:
+    """Within the years that every store's type holds: ClickHouse turns others into its first or last."""
+
     def fits(value: Any) -> bool:
         found = pattern.fullmatch(value) if isinstance(value, str) else None
-        return found is not None and _is_read(found[1])
+        return found is not None and 1970 <= int(found[1][:4]) <= last_year and _is_read(found[1])
 
     return fits
 
@@ -70,14 +76,20 @@ _FITS: Mapping[Kind, Callable[[Any], bool]] = MappingProxyType(
     {
         Kind.UUID: _is_uuid,
         Kind.TEXT: _is_text,
+        Kind.LABEL: _is_text,
+        Kind.INT8: _is_whole(-(2**7), 2**7 - 1),
+        Kind.INT16: _is_whole(-(2**15), 2**15 - 1),
         Kind.INT32: _is_whole(-(2**31), 2**31 - 1),
         Kind.INT64: _is_whole(-(2**63), 2**63 - 1),
+        Kind.UINT32: _is_whole(0, 2**32 - 1),
         Kind.UINT64: _is_whole(0, 2**64 - 1),
         Kind.FLOAT64: _is_number,
         Kind.BOOL: lambda value: type(value) is bool,
-        Kind.TIMESTAMP: _is_time(_TIMESTAMP),
-        Kind.NANOTIME: _is_time(_NANOTIME),
-        Kind.DATE: _is_time(_DATE),
-        Kind.JSON: lambda value: isinstance(value, dict | list),
+        Kind.TIMESTAMP: _is_time(_TIMESTAMP, 2262),
+        Kind.NANOTIME: _is_time(_NANOTIME, 2262),
+        Kind.DATE: _is_time(_DATE, 2148),
+        Kind.JSON: lambda value: isinstance(value, dict),
+        Kind.TEXTS: _is_array_of(_is_text),
+        Kind.UUIDS: _is_array_of(_is_uuid),
     }
 )

@@ -9,6 +9,7 @@ import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from weakref import WeakSet
 
 import duckdb
 
@@ -16,8 +17,9 @@ from tracker.errors import QueryError, SinkUnavailable
 from tracker.events import Batch
 from tracker.sinks.base import Answer
 from tracker.sinks.duckdb_errors import is_lost, is_short_of_memory, unavailable
-from tracker.sinks.duckdb_file import Database, DuckDbSettings, open_database
+from tracker.sinks.duckdb_file import Database, DuckDbSettings, cursor_of, open_database
 from tracker.sinks.duckdb_room import Room
+from tracker.sinks.duckdb_snapshot import DuckDbSnapshot
 from tracker.sinks.duckdb_store import Questions, ended, open_read_only
 from tracker.sinks.duckdb_writer import Writer
 from tracker.sinks.registry import SinkSettings
@@ -47,6 +49,7 @@ class DuckDbSink:
         self._memory_mb = settings.memory_mb
         self._opened: _Opened | None = None
         self._changing = asyncio.Lock()
+        self._snapshots: WeakSet[DuckDbSnapshot] = WeakSet()
 
     @property
     def name(self) -> str:
@@ -129,6 +132,15 @@ class DuckDbSink:
             raise QueryError(f"{self.name} is not open")
         return await opened.questions.ask(sql, max_rows, timeout_seconds)
 
+    async def snapshot(self) -> DuckDbSnapshot:
+        """To be begun and closed by the caller, and closed with the file at the latest. Raises QueryError."""
+        async with self._changing:
+            if self._opened is None:
+                raise QueryError(f"{self.name} is not open")
+            found = DuckDbSnapshot(cursor_of(self._opened.database.connection))
+            self._snapshots.add(found)
+            return found
+
     async def close(self) -> None:
         """Wait for the write under way, up to the bound, then interrupt it; checkpoint, close the file."""
         async with self._changing:
@@ -136,6 +148,8 @@ class DuckDbSink:
             if opened is None:
                 return
             await opened.questions.close()
+            for snapshot in list(self._snapshots):
+                await snapshot.close()
             job = opened.thread.submit(_shut, opened)
             if not await ended(job, self._close_seconds):
                 opened.writer.interrupt()
@@ -173,14 +187,17 @@ def _shut(opened: _Opened) -> None:
         opened.database.close()
 
 
-def from_settings(settings: SinkSettings) -> DuckDbSink:
-    """The sink as app.py makes it: `context` is the database file."""
-    return DuckDbSink(
-        DuckDbSettings(
-            name=settings.name,
-            database=Path(settings.context),
-            handover=settings.handover,
-            schema=settings.schema / "duckdb",
-            export=settings.export,
-        )
+def settings_of(settings: SinkSettings) -> DuckDbSettings:
+    """What a file needs of it: `context` is the database file."""
+    return DuckDbSettings(
+        name=settings.name,
+        database=Path(settings.context),
+        handover=settings.handover,
+        schema=settings.schema / "duckdb",
+        export=settings.export,
     )
+
+
+def from_settings(settings: SinkSettings) -> DuckDbSink:
+    """The sink as app.py makes it."""
+    return DuckDbSink(settings_of(settings))

@@ -20,7 +20,7 @@ MOST_TRIALS = 200
 _ROWS_PER_QUERY = 1000
 _BYTES_PER_QUERY = 1 << 20
 _MOST_CHARACTERS = 80
-_ALWAYS_FIT = (Kind.TEXT, Kind.JSON)
+_ALWAYS_FIT = (Kind.TEXT, Kind.LABEL, Kind.JSON)
 
 TryLoading = Callable[[Sequence[bytes]], str | None]
 """Load these lines and take it back: why they do not fit, None when they do; other errors are raised."""

@@ -112,6 +112,6 @@ def _parameters(table: Table, line: bytes) -> dict[str, str]:
 
 
 def _text(value: object, kind: Kind) -> str:
-    if isinstance(value, str) and kind is not Kind.JSON:
+    if isinstance(value, str) and kind not in duckdb_rows.DOCUMENTS:
         return value
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tracker.sinks.ndjson import COMMON_BYTES
-from tracker.tables import DEFAULTS, Column, Kind, Table
+from tracker.tables import Column, Kind, Table
 
 TYPES = {
     Kind.UUID: "UUID",
     Kind.TEXT: "VARCHAR",
+    Kind.LABEL: "VARCHAR",
+    Kind.INT8: "TINYINT",
+    Kind.INT16: "SMALLINT",
     Kind.INT32: "INTEGER",
     Kind.INT64: "BIGINT",
+    Kind.UINT32: "UINTEGER",
     Kind.UINT64: "UBIGINT",
     Kind.FLOAT64: "DOUBLE",
     Kind.BOOL: "BOOLEAN",
@@ -18,8 +22,14 @@ TYPES = {
     Kind.NANOTIME: "TIMESTAMP_NS",
     Kind.DATE: "DATE",
     Kind.JSON: "JSON",
+    Kind.TEXTS: "VARCHAR[]",
+    Kind.UUIDS: "UUID[]",
 }
 """Type of each kind of column. Times are UTC without a zone: `created_at > now() - INTERVAL 1 DAY` works."""
+
+
+DOCUMENTS = (Kind.JSON, Kind.TEXTS, Kind.UUIDS)
+"""Kinds whose values are JSON in a row; as parameters they are the text of it."""
 
 
 def literal(text: str) -> str:
@@ -64,8 +74,12 @@ def insert_file(table: Table, file: Path) -> str:
 def insert_one(table: Table, names: Sequence[str]) -> str:
     """One row whose values for these columns are parameters, as text."""
     kinds = table.kinds()
-    values = ", ".join(f"?::{TYPES[kinds[name]]} AS {name}" for name in names) or "1"
+    values = ", ".join(f"{_parameter(kinds[name])} AS {name}" for name in names) or "1"
     return _insert(table, f"(SELECT {values})", names)
+
+
+def _parameter(kind: Kind) -> str:
+    return f"?::JSON::{TYPES[kind]}" if kind in DOCUMENTS else f"?::{TYPES[kind]}"
 
 
 def _insert(table: Table, source: str, names: Sequence[str]) -> str:
@@ -77,29 +91,23 @@ def _insert(table: Table, source: str, names: Sequence[str]) -> str:
 
 
 def _filled(column: Column, is_given: bool) -> str:
-    default = DEFAULTS[column.kind]
+    default = column.default
     text = literal(default) if isinstance(default, str) else str(default).lower()
     if is_given:
         return f"coalesce({column.name}, {text}) AS {column.name}"
     return f"{text}::{TYPES[column.kind]} AS {column.name}"
 
 
-def _rank(table: Table) -> list[str]:
-    """Columns by which one row of a key beats another: the version, then the rest, so that no tie is left."""
-    rest = [name for name in table.kinds() if name not in (*table.key, table.version)]
-    return [str(table.version), *rest]
-
-
 def _latest(table: Table, rows: str) -> str:
-    order = ", ".join(f"{name} DESC" for name in _rank(table))
-    key = ", ".join(table.key)
-    return f"FROM ({rows}) QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {order}) = 1"
+    """One row of each key: that of the latest version, of equal ones the last in the file."""
+    names, key = ", ".join(table.kinds()), ", ".join(table.key)
+    placed = f"SELECT *, row_number() OVER () AS place FROM ({rows})"  # noqa: S608 (names of the catalogue)
+    order = f"ORDER BY {table.version} DESC, place DESC"
+    return f"SELECT {names} FROM ({placed}) QUALIFY row_number() OVER (PARTITION BY {key} {order}) = 1"  # noqa: S608 (as above)
 
 
 def _replacing(table: Table) -> str:
-    rank = _rank(table)
-    changes = ", ".join(f"{name} = excluded.{name}" for name in rank)
-    new = ", ".join(f"excluded.{name}" for name in rank)
-    old = ", ".join(f"{table.name}.{name}" for name in rank)
-    key = ", ".join(table.key)
-    return f"ON CONFLICT ({key}) DO UPDATE SET {changes} WHERE row({new}) > row({old})"
+    """As ClickHouse's ReplacingMergeTree does it: of equal versions the one that came last stays."""
+    changes = ", ".join(f"{name} = excluded.{name}" for name in table.kinds() if name not in table.key)
+    is_as_late = f"excluded.{table.version} >= {table.name}.{table.version}"
+    return f"ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {changes} WHERE {is_as_late}"

@@ -19,6 +19,7 @@ from tracker.sinks.duckdb_file import CATALOG, open_to_read
 from tracker.sinks.duckdb_questions import checked
 from tracker.sinks.duckdb_room import Room
 from tracker.sinks.duckdb_values import converters
+from tracker.sinks.registry import SinkSettings
 from tracker.tuning import stay_in_background
 
 THREADS = 2
@@ -188,3 +189,8 @@ class ReadOnlyStore:
 def open_read_only(database: Path, *, memory_mb: int = 512) -> ReadOnlyStore:
     """The file as a store to be asked inside `async with`, when no server has it open."""
     return ReadOnlyStore(database, memory_mb)
+
+
+def to_ask(settings: SinkSettings) -> ReadOnlyStore:
+    """As the registry wants it: `context` is the file."""
+    return open_read_only(Path(settings.context))

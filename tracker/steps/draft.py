@@ -114,7 +114,7 @@ def put_real(draft: Draft, key: str, column: str, value: Any) -> None:
 
 
 def put_document(draft: Draft, key: str, column: str, value: Any) -> None:
-    """An object or an array, as sent."""
+    """An object, as sent."""
     if document := coerce.document(value):
         draft.row[column] = document
 

@@ -35,6 +35,11 @@ def parse(text: str) -> str | None:
     return text if is_canonical(text) else _other_form(text)
 
 
+def is_uuid(sent: Any) -> bool:
+    """Whether a value is text of a UUID in any form."""
+    return type(sent) is str and parse(sent) is not None
+
+
 def _other_form(text: str) -> str | None:
     bare = text.strip().lower()
     if len(bare) == 38 and bare[0] == "{" and bare[-1] == "}":

@@ -6,6 +6,8 @@ The lists are those of the original's clean-up at write time; the columns come f
 from itertools import product
 
 from tracker.tables import EVENTS, Kind
+from tracker.tables.messages import MSTORE
+from tracker.tables.threads import MTHREADS
 
 COLUMN_OF = {"did": "device_id", "w": "vp_w", "h": "vp_h"}
 """Keys that are called otherwise than their column."""
@@ -60,3 +62,8 @@ KNOWN = (
     | frozenset({"uhash"})
 )
 """Keys that are recognised in any case."""
+
+CARRIED_DOCUMENTS = frozenset(
+    column.name for table in (MTHREADS, MSTORE) for column in table.columns if column.kind is Kind.JSON
+) | {"data"}
+"""Keys under which an event of a thread may carry a document, also as JSON text."""

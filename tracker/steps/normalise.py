@@ -32,6 +32,7 @@ from tracker.tables import EVENTS, Kind
 
 _PUT_BY_KIND: dict[Kind, Put] = {
     Kind.TEXT: put_dimension,
+    Kind.LABEL: put_dimension,
     Kind.INT32: put_int32,
     Kind.INT64: put_int64,
     Kind.FLOAT64: put_real,

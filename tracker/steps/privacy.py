@@ -10,7 +10,7 @@ from tracker.errors import BadHit
 from tracker.events import Values
 from tracker.steps.hashes import private_hash
 from tracker.steps.json_input import loads
-from tracker.steps.keys import HASHED, PRIVATE
+from tracker.steps.keys import CARRIED_DOCUMENTS, HASHED, PRIVATE
 
 _CONTAINERS = frozenset({dict, list})
 _MAY_BE_JSON_TEXT = ("params", "targets")
@@ -30,16 +30,30 @@ _NOBODY = PersonHashes()
 def open_documents(values: Values, max_depth: int) -> None:
     """Replace `params` and `targets` that came as JSON text by what the text holds, so that privacy sees it.
 
+    Documents that an event of a thread carries as text are replaced only where a private key is inside.
     Text that is no object or array stays text. Raises BadHit when it is too deep.
     """
     for key in _MAY_BE_JSON_TEXT:
         text = values.get(key)
         if type(text) is str and text.lstrip()[:1] in ("{", "["):
-            try:
-                values[key] = loads(text, max_depth)
-            except BadHit as error:
-                if error.code == "too_deep":
-                    raise
+            values[key] = _opened(text, max_depth)
+    if "tid" in values:
+        for key in CARRIED_DOCUMENTS.intersection(values):
+            text = values[key]
+            if type(text) is str and text.lstrip()[:1] in ("{", "["):
+                opened = _opened(text, max_depth)
+                if type(opened) in _CONTAINERS and not _is_clean(opened):
+                    values[key] = opened
+
+
+def _opened(text: str, max_depth: int) -> Any:
+    """What JSON text holds; the text itself when it is no JSON. Raises BadHit when it is too deep."""
+    try:
+        return loads(text, max_depth)
+    except BadHit as error:
+        if error.code == "too_deep":
+            raise
+        return text
 
 
 def take_person(values: Values, prefix: str) -> PersonHashes:

@@ -29,8 +29,7 @@ from tracker.steps.hashes import iphash
 from tracker.steps.keys import any_case
 from tracker.steps.rows import encode
 
-_MOST_NANOSECONDS = 2**63 - 1  # in the year 2262, where the stores' own types end
-_MOST_MILLISECONDS = _MOST_NANOSECONDS // 10**6
+_MOST_MILLISECONDS = coerce.MOST_NANOSECONDS // 10**6
 _FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2148, 12, 31)
 _ADDRESS_KEYS = any_case("ip", "auth")
 
@@ -68,7 +67,7 @@ def _log(values: Values, settings: RecordSettings, now: float) -> Record:
     draft = Draft({"id": own_id, "created_at": timestamp_text(now)})
     fill(draft, rules, {key: value for key, value in values.items() if value is not None or key not in rules})
     row = draft.row
-    row.setdefault("ldate", row["ltime"][:10] if "ltime" in row else date_text(now))
+    row.setdefault("ldate", min(row["ltime"][:10], f"{_LAST_DAY}") if "ltime" in row else date_text(now))
     if "ip" in row:
         row["iphash"] = iphash(row["ip"])
         if not settings.keep_ip:
@@ -103,7 +102,7 @@ def _put_topic(draft: Draft, key: str, column: str, value: Any) -> None:
 
 
 def _put_nanoseconds(draft: Draft, key: str, column: str, value: Any) -> None:
-    second, rest = divmod(coerce.integer(value, 0, _MOST_NANOSECONDS), 10**9)
+    second, rest = divmod(coerce.integer(value, 0, coerce.MOST_NANOSECONDS), 10**9)
     draft.row[column] = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%d %H:%M:%S}.{rest:09d}Z"
 
 

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from tracker.events import Row
+from tracker.events import Row, Values
 from tracker.steps.ids import new_id
+from tracker.steps.interests import interest_rows
+from tracker.steps.messaging import messaging_rows
 from tracker.steps.privacy import PersonHashes
 from tracker.steps.rows import encode
 
@@ -26,6 +28,14 @@ def event_rows(row: dict[str, Any], person: PersonHashes, new_host: str) -> tupl
     if "is_new" in row:
         rows.append(_new_visitor_row(row))
     return tuple(rows)
+
+
+def carried_rows(values: Values, row: dict[str, Any], faults: list[str]) -> tuple[Row, ...]:
+    """What an event carries beside itself: the state of its thread, a message, its visitor's interests.
+
+    `values` are what was sent, `row` is the event's own. What does not fit is added to `faults` by reason.
+    """
+    return messaging_rows(values, row, faults) + interest_rows(values, row, faults)
 
 
 def _host_row(row: dict[str, Any], host: str) -> Row:

@@ -7,8 +7,12 @@ import pytest
 
 from tests.unit.config.support import DUCKDB, load_data, warnings_of
 from tracker.config import NOT_YET
+from tracker.config.batching import DEFAULT, TABLES
 from tracker.config.keys import names
 from tracker.config.model import Config
+from tracker.config.notyet import NOT_WRITTEN_YET
+from tracker.sinks.registry import SCHEMA
+from tracker.tables import CATALOGUE
 
 
 @pytest.mark.parametrize(
@@ -26,6 +30,7 @@ from tracker.config.model import Config
         {"Notify": [DUCKDB, {"Service": "nats", "Skip": True}]},
         {"Notify": [{"Service": "clickhouse", "Hosts": ["embedded"], "Context": "data/clickhouse"}]},
         {"Notify": [{"Service": "clickhouse", "Hosts": ["a:8123", "b"], "Cluster": "c", "Timeout": 300}]},
+        {"Batching": {"default": {}, "events": {}, "mthreads": {}, "visitor_interests": {}}},
         {"Notify": [{**DUCKDB, "Critical": True, "MaxBatchSize": 5, "Note": "x", "Hosts": []}]},
     ],
 )
@@ -41,6 +46,8 @@ def test_what_asks_for_nothing_is_silent(tmp_path: Path, data: dict[str, Any]) -
         ({"RateLimitPerDay": 10}, "RateLimitPerDay: has no effect yet"),
         ({"LetsEncryptDomains": ["a.com"]}, "LetsEncryptDomains: has no effect yet; later HTTPS"),
         ({"Batching": {"payments": {}}}, "Batching.payments: has no effect yet: no rows"),
+        ({"Batching": {"instant": {}}}, "Batching.instant: has no effect yet: no rows"),
+        ({"Batching": {"impression_daily": {}}}, "Batching.impression_daily: has no effect: this is a view"),
         ({"Notify": [DUCKDB, {"Type": "cassandra"}]}, "Notify[1]: cassandra cannot be written to yet"),
         ({"Notify": [{"Service": "clickhouse", "Retries": 3}]}, "Notify[0].Retries: has no effect for click"),
         (
@@ -80,3 +87,9 @@ def test_no_warning_repeats_a_value(tmp_path: Path) -> None:
 
 def test_every_key_that_waits_is_a_known_key() -> None:
     assert set(NOT_YET) <= set(names(Config))
+
+
+def test_every_table_that_is_called_a_view_is_one() -> None:
+    schema = "".join(path.read_text("utf-8") for path in (SCHEMA / "duckdb").glob("*.sql"))
+    called = set(TABLES) - set(CATALOGUE) - NOT_WRITTEN_YET - {DEFAULT}
+    assert [name for name in sorted(called) if f"VIEW {name} AS" not in schema] == []

@@ -235,7 +235,15 @@ def test_latitude_and_longitude_come_together_or_not_at_all() -> None:
 
 def test_targets_are_kept_as_sent_and_opened_when_text() -> None:
     assert event({"targets": {"A": ["x"]}})["targets"] == {"A": ["x"]}
-    assert event({"targets": '[{"A": 1}]'})["targets"] == [{"A": 1}]
+    assert event({"targets": '{"A": [1]}'})["targets"] == {"A": [1]}
+
+
+def test_targets_that_are_an_array_stay_in_params_because_no_column_takes_one_in_every_store() -> None:
+    prepared = PIPELINE.prepare(hit({"targets": [{"A": 1}]}))
+    row = columns(prepared.entry)
+    assert "targets" not in row
+    assert row["params"] == {"targets": [{"A": 1}]}
+    assert prepared.faults == ("column_type:targets",)
 
 
 def test_browser_and_culture_are_the_request_s_unless_sent() -> None:

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.steps.build import NOW, PIPELINE, SID, VID, check, columns, envelope, make, objects
+from tests.unit.steps.build import NOW, PIPELINE, SID, VID, check, columns, envelope, hit, make, objects
+from tracker.config.notyet import NOT_WRITTEN_YET
 from tracker.errors import BadHit
 from tracker.events import Entry, Hit
 from tracker.pipeline import Pipeline, Prepared
 from tracker.steps.ids import named
+from tracker.tables import CATALOGUE
 
 
 def record(kind: str, values: dict[str, Any], pipeline: Pipeline = PIPELINE) -> Prepared:
@@ -65,6 +67,11 @@ def test_a_bad_day_or_time_of_a_log_line_is_kept_in_its_params() -> None:
     row = columns(prepared.entry, "logs")
     assert (row["ldate"], row["params"]) == ("2026-11-18", {"ldate": "someday", "ltimenss": "-5"})
     assert prepared.faults == ("column_type:ldate", "column_type:ltime")
+
+
+def test_a_time_beyond_the_days_that_every_store_has_is_of_the_last_of_them() -> None:
+    row = columns(record("log", {"ltimenss": str(2**63 - 1)}).entry, "logs")
+    assert (row["ldate"], row["ltime"]) == ("2148-12-31", "2262-04-11 23:47:16.854775807Z")
 
 
 def test_a_topic_goes_before_an_id_in_any_order() -> None:
@@ -125,3 +132,12 @@ def test_any_record_fits_the_catalogue_or_is_refused(kind: str, values: dict[str
 
 def test_a_hit_says_nothing_but_what_was_sent() -> None:
     assert isinstance(PIPELINE.prepare(Hit(envelope(), {}, NOW)).entry, Entry)
+
+
+def test_events_and_records_together_write_every_table_but_those_said_to_wait() -> None:
+    everything = {"vid": VID, "uid": VID, "oid": VID, "tid": VID, "ehash": "e", "chash": "c", "uhash": "u"}
+    everything |= {"provider": "p", "subject": "s", "tags": "t"}
+    entries = [PIPELINE.prepare(hit(sent)).entry for sent in (everything, {})]
+    entries += [record(kind, {"id": "x"}).entry for kind in ("log", "update", "count")]
+    written = {row.table for entry in entries for row in entry.rows}
+    assert written == CATALOGUE.keys() - NOT_WRITTEN_YET
