@@ -23,7 +23,7 @@ from tracker.steps.merge import gather, merge
 from tracker.steps.normalise import event_draft, event_rules
 from tracker.steps.privacy import open_documents, take_person
 from tracker.steps.records import RecordSettings, make_record
-from tracker.steps.routing import event_rows
+from tracker.steps.routing import carried_rows, event_rows
 from tracker.steps.surroundings import surroundings
 from tracker.steps.timezones import country_of
 from tracker.steps.urls import shortener
@@ -117,6 +117,8 @@ class Pipeline:
         identity, client_id = ids.identify(row, is_new=is_new)
         new_host = self._hosts.unknown(envelope.host, hit.received_at) if envelope.is_client else ""
         rows = event_rows(row, person, new_host)
+        if "tid" in row or "oid" in row:  # without one, an event carries nothing else
+            rows += carried_rows(values, row, draft.faults)
         faults = self._counted(draft.faults) if draft.faults else ()
         return Prepared(identity, Entry(rows, client_id), faults, new_host)
 

@@ -28,6 +28,10 @@ class SinkSuite:
         """Every row of a table of an open sink: column to value, JSON read, ids as text."""
         raise NotImplementedError
 
+    def kept(self, document: Any) -> Any:
+        """A JSON document as the store gives it back; all of it where the store keeps text."""
+        return document
+
     @pytest.fixture
     async def sink(self, tmp_path: Path) -> Any:
         sink = self.make(tmp_path)
@@ -127,7 +131,7 @@ class SinkSuite:
         await sink.write(batch([event(ename="x" * 1_000_000, params=params, lat=-1.25, vp_w=2**53 + 1)]))
         (row,) = await self.rows_of(sink, "events")
         assert row["ename"] == "x" * 1_000_000
-        assert row["params"] == params
+        assert row["params"] == self.kept(params)
         assert (row["lat"], row["vp_w"]) == (-1.25, 2**53 + 1)
 
 

@@ -58,7 +58,7 @@ def _app() -> web.Application:
     spool = open_spool(Path(tempfile.mkdtemp(prefix="tracker-fuzz-")), "a")
     app = make_control(
         ControlServices(
-            questions=None,
+            questions={},
             recorder=PIPELINE,
             spool=SpoolTools(spool, lambda: NOW),
             status=AsyncMock(return_value={}),

@@ -95,13 +95,18 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.config = folder / "config.json"
-        self.config.write_text('{"Notify": [{"Service": "duckdb"}]}', encoding="utf-8")
-        self.questions, self.recorder = Questions(), Recorder()
+        notify = [
+            {"Service": "duckdb", "Name": "duckdb:data/tracker.duckdb"},
+            {"Service": "clickhouse", "Name": "other"},
+        ]
+        self.config.write_text(json.dumps({"Notify": notify}), encoding="utf-8")
+        self.questions, self.others, self.recorder = Questions(), Questions(), Recorder()
+        self.stores = {"duckdb:data/tracker.duckdb": self.questions, "other": self.others}
         self.spool = open_spool(folder / "spool")
         self.metrics = Metrics(CollectorRegistry(), "1.2.3")
         scrape = Scrape(self.metrics, Nothing(), lambda: 0.0)
         services = ControlServices(
-            questions=self.questions, recorder=self.recorder, status=scrape.as_json,
+            questions=self.stores, recorder=self.recorder, status=scrape.as_json,
             spool=SpoolTools(self.spool, lambda: 0.0),
             metrics=self.metrics, clock=lambda: 0.0, max_line_bytes=1000, max_depth=10, patience_seconds=0.0,
         )  # fmt: skip
@@ -147,6 +152,22 @@ async def test_a_question_is_answered_as_csv(server: Server) -> None:
         'view,1180591620717411303424,"{""a"": [1]}"',
         "buy,,{}",
     ]
+
+
+async def test_the_store_that_is_named_is_asked(server: Server) -> None:
+    for name in ("other", "clickhouse"):
+        assert (await server.typed("sql", "--store", name, "SELECT 1")).code == 0
+    assert (len(server.questions.asked), len(server.others.asked)) == (0, 2)
+
+
+async def test_an_unknown_store_is_told_which_there_are(server: Server) -> None:
+    there = "there are: duckdb:data/tracker.duckdb, other"
+    ending = await server.typed("sql", "--store", "nats", "SELECT 1")
+    assert (ending.code, ending.out) == (78, "")
+    assert ending.err == f"tracker: no store is called nats; {there}\n"
+    del server.stores["other"]  # a server that runs with another configuration
+    ending = await server.typed("sql", "--store", "other", "SELECT 1")
+    assert ending.err == "tracker: no store is called other; there are: duckdb:data/tracker.duckdb\n"
 
 
 async def test_a_refused_question_is_one_line(server: Server) -> None:

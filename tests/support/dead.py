@@ -58,7 +58,7 @@ async def served(folder: Path, spool: Spool) -> AsyncIterator[Path]:
     batcher = Batcher(spool, max_memory_bytes=10**7, clock=time.time, metrics=metrics)
     scrape = Scrape(metrics, ProcessSources(batcher, ()), time.time)
     services = ControlServices(
-        questions=None,
+        questions={},
         recorder=Pipeline(batcher, PipelineSettings(), metrics),
         spool=SpoolTools(spool, time.time, batcher.call, batcher.read, batcher.replay),
         status=scrape.as_json,

@@ -13,18 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from tests.support.services import needed
 
 SOURCES = Path(__file__).with_name("preload")
 
 
 def library() -> Path:
     """The compiled library, made once for each content of its source. Skips the test without a compiler."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        if os.environ.get("REQUIRE_SERVICES"):
-            pytest.fail("no C compiler (cc) is here")
-        pytest.skip("no C compiler (cc) is here")
+    compiler = shutil.which("cc") or needed("a C compiler (cc)")
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(SOURCES.iterdir()))).hexdigest()[
         :16
     ]

@@ -14,6 +14,7 @@ import asyncio
 import functools
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -54,7 +55,7 @@ CRASH_POINTS = (
 )
 """Points of a batch's life; those of the recovery are passed during the start after a kill."""
 
-MECHANISMS = ("commit-before-answer", "resend", "ledger", "split", "hold")
+MECHANISMS = ("commit-before-answer", "resend", "ledger", "keys", "split", "hold")
 
 
 class Faults:
@@ -275,6 +276,32 @@ def _keep_no_ledger() -> None:
     setattr(Writer, "_enter", lambda *_: None)  # noqa: B010 (mypy)
 
 
+def _keep_every_copy() -> None:
+    """ClickHouse's events merge no rows of the same key, and no token or content keeps a repeat out."""
+    from tracker.sinks.clickhouse_embedded import EmbeddedEngine
+    from tracker.sinks.clickhouse_writer import Writer
+
+    command, insert = EmbeddedEngine.command, EmbeddedEngine.insert
+
+    async def plainly(self: EmbeddedEngine, sql: str, *args: Any, **kwargs: Any) -> None:
+        if " VIEW " not in sql:
+            is_events = re.search(r"TABLE IF NOT EXISTS \S*\bevents\b", sql)
+            given = sql.replace("ReplacingMergeTree", "MergeTree") if is_events else sql
+            await command(self, given, *args, **kwargs)
+
+    async def without_token(self: EmbeddedEngine, table: str, data: bytes, settings: Any = None) -> None:
+        left = {name: value for name, value in (settings or {}).items() if "token" not in name}
+        await insert(self, table, data, {**left, "deduplicate_insert": "disable"})
+
+    async def nothing(*_: object) -> None:
+        """Neither is the schema looked at, nor what a repeat left behind."""
+
+    setattr(EmbeddedEngine, "command", plainly)  # noqa: B010 (mypy)
+    setattr(EmbeddedEngine, "insert", without_token)  # noqa: B010 (mypy)
+    setattr(Writer, "_compare", nothing)  # noqa: B010 (mypy)
+    setattr(Writer, "_complete", nothing)  # noqa: B010 (mypy)
+
+
 def _put_whole_batches_aside() -> None:
     async def find_the_guilty(self: Lane, error: BatchRejected) -> None:
         work = self._work[0]
@@ -292,6 +319,7 @@ _SWITCHES: Mapping[str, Callable[[], None]] = {
     "commit-before-answer": _answer_before_commit,
     "resend": _send_again_under_new_ids,
     "ledger": _keep_no_ledger,
+    "keys": _keep_every_copy,
     "split": _put_whole_batches_aside,
     "hold": _never_hold,
 }

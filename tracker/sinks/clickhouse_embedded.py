@@ -6,23 +6,47 @@ can have it. chdb is an optional dependency: `pip install tracker[embedded-click
 
 import asyncio
 import uuid
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
-from tracker.errors import ConfigError
-from tracker.sinks.clickhouse_engine import READ_SETTINGS, Complaint, Settings, Told, Unreachable, told
+from tracker.sinks import clickhouse_folder
+from tracker.sinks.clickhouse_engine import (
+    FORMAT,
+    READ_SETTINGS,
+    Complaint,
+    Settings,
+    Told,
+    Unreachable,
+    told,
+)
+from tracker.sinks.clickhouse_sql import literal
+from tracker.sinks.ndjson import handed_over
 from tracker.tuning import stay_in_background
 
 T = TypeVar("T")
 
-FORMAT = "JSONCompactEachRowWithNames"
+STREAM_BYTES = 256 * 1024
+PATIENCE_SECONDS = 1.0
+"""How long closing waits for a statement under way before it is stopped."""
+STOP_SECONDS = 5.0
+"""How long closing waits for a statement that was stopped, as one that syncs a file cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    client: Client
+    thread: ThreadPoolExecutor
+    running: set[str] = field(default_factory=set)
+    """The marks of statements that wait or run."""
 
 
 class EmbeddedEngine:
@@ -32,8 +56,9 @@ class EmbeddedEngine:
         self._folder = folder
         self._database = database
         self._handover = handover
-        self._client: Client | None = None
-        self._thread: ThreadPoolExecutor | None = None
+        self._marks = _marks()
+        self._opened: _Opened | None = None
+        self._stopping: set[Future[None]] = set()
         self._opening = asyncio.Lock()
 
     @property
@@ -49,11 +74,18 @@ class EmbeddedEngine:
     async def open(self) -> None:
         """As `Engine.open`. Raises ConfigError when chdb is not installed."""
         async with self._opening:
-            if self._client is not None:
-                return
-            thread = self._thread or ThreadPoolExecutor(1, "clickhouse", initializer=stay_in_background)
-            self._thread = thread
-            self._client = await asyncio.wrap_future(thread.submit(_told_or_raised, self._connected))
+            if self._opened is None:
+                thread = ThreadPoolExecutor(1, "clickhouse", initializer=stay_in_background)
+                self._opened = _Opened(await self._connected_by(thread), thread)
+
+    async def _connected_by(self, thread: ThreadPoolExecutor) -> Client:
+        job = thread.submit(_told_or_raised, self._connected)
+        try:
+            return await asyncio.wrap_future(job)
+        except BaseException:
+            job.add_done_callback(_close_orphan)
+            thread.shutdown(wait=False)
+            raise
 
     async def command(self, sql: str, settings: Settings | None = None, *, anywhere: bool = False) -> None:
         """As `Engine.command`."""
@@ -62,54 +94,99 @@ class EmbeddedEngine:
     async def ask(self, sql: str, settings: Settings | None = None, *, anywhere: bool = False) -> Told:
         """As `Engine.ask`."""
         clause = _clause({**READ_SETTINGS, **(settings or {})})
-        return told(
-            await self._run(lambda client: client.raw_query(f"{sql}\n{clause}", fmt=FORMAT), anywhere)
+        return await self._run(
+            lambda client: told(client.raw_query(f"{sql}\n{clause}", fmt=FORMAT)), anywhere
         )
+
+    async def stream(self, sql: str, settings: Settings | None = None) -> AsyncGenerator[bytes, None]:
+        """As `Engine.stream`."""
+        clause = _clause({**READ_SETTINGS, **(settings or {})})
+        source: Any = await self._run(lambda client: client.raw_stream(f"{sql}\n{clause}", fmt="JSONEachRow"))
+        try:
+            while piece := await self._in_thread(lambda _: source.read(STREAM_BYTES)):
+                yield piece
+        finally:
+            with suppress(Unreachable):  # closed meanwhile, and the source with it
+                await self._in_thread(lambda _: source.close())
 
     async def insert(self, table: str, data: bytes, settings: Settings | None = None) -> None:
         """As `Engine.insert`, through a file in the hand-over folder."""
         await self._run(lambda client: self._insert(client, table, data, _clause(settings or {})))
 
     async def close(self) -> None:
-        """As `Engine.close`; a statement under way ends first."""
-        client, self._client = self._client, None
-        thread, self._thread = self._thread, None
-        if thread is None:
+        """As `Engine.close`; a statement under way may end by itself for a moment, then it is stopped."""
+        opened, self._opened = self._opened, None
+        if opened is None:
             return
-        if client is not None:
-            with suppress(ClickHouseError):
-                await asyncio.wrap_future(thread.submit(client.close))
-        thread.shutdown(wait=False)
+        job = opened.thread.submit(clickhouse_folder.closed, opened.client)
+        opened.thread.shutdown(wait=False)
+        if not await _ended(job, PATIENCE_SECONDS):
+            self._stop(*opened.running)
+            await _ended(job, STOP_SECONDS)
+        for stopping in tuple(self._stopping):
+            await _ended(stopping, STOP_SECONDS)
 
     def _connected(self) -> Client:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._handover.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            return clickhouse_connect.get_client(interface="chdb", path=str(self._folder.resolve()))
-        except ImportError as error:
-            raise ConfigError(
-                'Hosts ["embedded"] needs the engine: pip install "tracker[embedded-clickhouse]"'
-            ) from error
+        return clickhouse_folder.opened(self._folder)
 
     def _insert(self, client: Client, table: str, data: bytes, clause: str) -> None:
-        file = (self._handover / f"{uuid.uuid4()}.jsonl").resolve()
-        try:
-            file.write_bytes(data)
-            quoted = str(file).replace("\\", "\\\\").replace("'", "\\'")
-            client.raw_query(f"INSERT INTO {table} FROM INFILE '{quoted}' {clause} FORMAT JSONEachRow")
-        finally:
-            file.unlink(missing_ok=True)
+        with handed_over(self._handover, data) as file:
+            place = _literal(str(file.resolve()))
+            client.raw_query(f"INSERT INTO {table} FROM INFILE {place} {clause} FORMAT JSONEachRow")
 
     async def _run(self, statement: Callable[[Client], T], anywhere: bool = False) -> T:
-        client, thread = self._client, self._thread
-        if client is None or thread is None:
-            raise Unreachable(f"{self.place} is not open", is_unknown=False)
+        mark = next(self._marks)
 
-        def run() -> T:
+        def run(client: Client) -> T:
+            # its answer also takes away what a statement that failed before had answered already
+            client.raw_query(f"SET log_comment = {_literal(mark)}")
             client.database = "default" if anywhere else self._database
             return statement(client)
 
-        return await asyncio.wrap_future(thread.submit(_told_or_raised, run))
+        return await self._in_thread(run, mark)
+
+    async def _in_thread(self, call: Callable[[Client], T], mark: str = "") -> T:
+        """What the call gives, in its turn. Cancelled, it has the statement of this mark stopped."""
+        opened = self._opened
+        if opened is None:
+            raise Unreachable(f"{self.place} is not open", is_unknown=False)
+        job = opened.thread.submit(_told_or_raised, partial(call, opened.client))
+        opened.running.add(mark)
+        try:
+            return await asyncio.wrap_future(job)
+        except asyncio.CancelledError:
+            if job.running():
+                self._stop(mark)
+            raise
+        finally:
+            opened.running.discard(mark)
+
+    def _stop(self, *marks: str) -> None:
+        """Have statements end soon; others that run are left alone."""
+        thread = ThreadPoolExecutor(1, "clickhouse-stop")
+        job = thread.submit(clickhouse_folder.stop, self._folder, marks)
+        thread.shutdown(wait=False)
+        self._stopping.add(job)
+        job.add_done_callback(self._stopping.discard)
+
+
+def _marks() -> Iterator[str]:
+    """A name for each statement, for stopping it and no other."""
+    engine = uuid.uuid4()
+    return (f"{engine}/{number}" for number in count())
+
+
+def _close_orphan(job: "Future[Client]") -> None:
+    """Who opened it is gone: the folder must not stay locked."""
+    if not job.cancelled() and job.exception() is None:
+        clickhouse_folder.closed(job.result())
+
+
+async def _ended(job: "Future[None]", seconds: float) -> bool:
+    """Whether the job has ended within the time; it goes on if not."""
+    await asyncio.wait({asyncio.wrap_future(job)}, timeout=seconds)
+    return job.done()
 
 
 def _plain(settings: Settings | None) -> dict[str, str | int]:
@@ -125,16 +202,15 @@ def _clause(settings: Settings) -> str:
 
 
 def _literal(value: str | int) -> str:
-    if isinstance(value, int):
-        return str(value)
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    return str(value) if isinstance(value, int) else literal(value)
 
 
 def _told_or_raised(statement: Callable[[], T]) -> T:
     try:
         return statement()
     except Error as error:
-        raise Complaint(error.code, str(error)) from error
+        if error.code is not None:
+            raise Complaint(error.code, str(error)) from error
+        raise Unreachable(f"{type(error).__name__}: {error}", is_unknown=True) from error
     except (ClickHouseError, OSError) as error:
         raise Unreachable(f"{type(error).__name__}: {error}", is_unknown=True) from error

@@ -3,11 +3,15 @@
 Both raise the two exceptions below and nothing of a driver's; `clickhouse_errors` says what they mean.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
+
+FORMAT = "JSONCompactEachRowWithNamesAndTypes"
+"""How answers come: a line of names, a line of types, a line for each row."""
 
 Settings = Mapping[str, str | int]
 """Names and values of ClickHouse's settings for one statement."""
@@ -44,10 +48,11 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An answer: names of columns, and rows of values that JSON knows."""
+    """An answer: names of columns, rows of values that JSON knows, and ClickHouse's types of the columns."""
 
     columns: tuple[str, ...]
     rows: Sequence[Sequence[Any]]
+    types: tuple[str, ...] = ()
 
     def dicts(self) -> list[dict[str, Any]]:
         """The rows by name."""
@@ -55,12 +60,16 @@ class Told:
 
 
 def told(answer: bytes) -> Told:
-    """An answer in the form JSONCompactEachRowWithNames. Raises Complaint when it ends in the middle."""
+    """An answer in FORMAT. Raises Complaint when it ends in the middle."""
+    lines = answer.splitlines()
     try:
-        names, *rows = (orjson.loads(line) for line in answer.splitlines())
+        names, types = (orjson.loads(line) for line in lines[:2])
+        # orjson would round integers beyond 64 bits
+        load = json.loads if any("Int128" in kind or "Int256" in kind for kind in types) else orjson.loads
+        rows = [load(line) for line in lines[2:]]
     except ValueError as error:
         raise Complaint(None, "an answer that is no JSON") from error
-    return Told(tuple(names), rows)
+    return Told(tuple(names), rows, tuple(types))
 
 
 class Engine(Protocol):
@@ -82,6 +91,12 @@ class Engine(Protocol):
 
     async def ask(self, sql: str, settings: Settings | None = None, *, anywhere: bool = False) -> Told:
         """Answer one SELECT without FORMAT and SETTINGS of its own."""
+
+    def stream(self, sql: str, settings: Settings | None = None) -> AsyncGenerator[bytes, None]:
+        """The rows of one SELECT as lines of JSON, in pieces of any size and never all in memory.
+
+        An engine runs nothing else meanwhile. What it says when it fails in the middle may be the last piece.
+        """
 
     async def insert(self, table: str, data: bytes, settings: Settings | None = None) -> None:
         """Insert lines of JSON, as one block for each partition; `table` may be `FUNCTION null('…')`."""

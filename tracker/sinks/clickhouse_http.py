@@ -3,7 +3,7 @@
 import asyncio
 import io
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +17,22 @@ import zstandard
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
-from tracker.sinks.clickhouse_engine import READ_SETTINGS, Complaint, Settings, Told, Unreachable, told
+from tracker.sinks.clickhouse_engine import (
+    FORMAT,
+    READ_SETTINGS,
+    Complaint,
+    Settings,
+    Told,
+    Unreachable,
+    told,
+)
 
 T = TypeVar("T")
 
 # The driver logs whole answers of servers, which may hold values of rows.
 logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
 
-FORMAT = "JSONCompactEachRowWithNames"
+MOST_CHARACTERS = 160
 WRITE_SETTINGS: Settings = {"wait_end_of_query": 1, "send_progress_in_http_headers": 0}
 """The status is sent when the statement has ended, not before: else an error would come behind a 200."""
 COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = MappingProxyType(
@@ -93,17 +101,28 @@ class HttpEngine:
     async def ask(self, sql: str, settings: Settings | None = None, *, anywhere: bool = False) -> Told:
         """As `Engine.ask`."""
         answer = await self._raw(sql, {**READ_SETTINGS, **(settings or {})}, FORMAT, anywhere)
-        return told(answer)
+        return await asyncio.to_thread(told, answer)
+
+    async def stream(self, sql: str, settings: Settings | None = None) -> AsyncGenerator[bytes, None]:
+        """As `Engine.stream`. Each piece, not the whole, must come within the time for an answer."""
+        client = self._now_open()
+        chosen = {"database": self.database, **READ_SETTINGS, **(settings or {})}
+        opened = await _told_or_raised(client.raw_stream(sql, settings=chosen, fmt="JSONEachRow"))
+        async with opened as pieces:
+            while piece := await _told_or_raised(anext(pieces, b"")):
+                yield piece
 
     async def insert(self, table: str, data: bytes, settings: Settings | None = None) -> None:
         """As `Engine.insert`. A body that can be read only once keeps the driver from sending it again."""
         client = self._now_open()
         body = await asyncio.to_thread(COMPRESSORS[self._access.compression], data)
-        chosen = {**WRITE_SETTINGS, **(settings or {})}
+        chosen = {"database": self.database, **WRITE_SETTINGS, **(settings or {})}
         compression = self._access.compression or None
-        await _told_or_raised(
+        summary = await _told_or_raised(
             client.raw_insert(table, None, io.BytesIO(body), chosen, "JSONEachRow", compression)
         )
+        if not summary.query_id():
+            raise Unreachable("something answered that is not ClickHouse", is_unknown=True)
 
     async def close(self) -> None:
         """As `Engine.close`."""
@@ -165,9 +184,12 @@ async def _told_or_raised(answer: Awaitable[T]) -> T:
 
 def _was_never_sent(error: BaseException) -> bool:
     """The connection was not made, so the statement did not leave."""
-    return isinstance(error.__cause__ or error, aiohttp.ClientConnectorError)
+    never = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+    return isinstance(error.__cause__ or error, never)
 
 
 def _reason(error: BaseException) -> str:
+    """What happened to the connection, cut: it may be the answer of something else that listens there."""
     cause = error.__cause__ or error
-    return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
+    words = str(cause).strip().partition("\n")[0][:MOST_CHARACTERS]
+    return f"{type(cause).__name__}: {words}" if words else type(cause).__name__

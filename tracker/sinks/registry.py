@@ -5,6 +5,7 @@ only when it is configured.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -72,12 +73,37 @@ MAKERS = MappingProxyType(
 """Service -> module:function that takes SinkSettings and returns a Sink that is not open yet."""
 
 
+ASKERS = MappingProxyType(
+    {
+        "clickhouse": "tracker.sinks.clickhouse_asked:to_ask",
+        "duckdb": "tracker.sinks.duckdb_store:to_ask",
+    }
+)
+"""Service whose stores can answer -> module:function that takes SinkSettings and returns an asynchronous
+context with a Store to ask, for when no server has it open. Making or entering it raises QueryError."""
+
+
+BACKUPS = MappingProxyType(
+    {"clickhouse": "tracker.sinks.clickhouse_backup", "duckdb": "tracker.sinks.duckdb_backup"}
+)
+"""Service -> module that copies and restores it; see `backup`."""
+
+
 def make_sink(settings: SinkSettings) -> Sink:
     """The sink of this service, not open yet. Raises ConfigError for a service that is not known."""
     if settings.service not in MAKERS:
         raise ConfigError(f"no sink for service {settings.service!r}; there is {', '.join(MAKERS)}")
-    module, _, function = MAKERS[settings.service].partition(":")
-    maker = cast(Callable[[SinkSettings], Sink], getattr(import_module(module), function))
+    return cast(Sink, _made(MAKERS[settings.service], settings))
+
+
+def to_ask(settings: SinkSettings) -> AbstractAsyncContextManager[Store]:
+    """The store of a service in ASKERS, to be asked directly; nothing is made where there is none yet."""
+    return cast(AbstractAsyncContextManager[Store], _made(ASKERS[settings.service], settings))
+
+
+def _made(place: str, settings: SinkSettings) -> object:
+    module, _, function = place.partition(":")
+    maker = cast(Callable[[SinkSettings], object], getattr(import_module(module), function))
     return maker(settings)
 
 

@@ -7,16 +7,17 @@ done by the services that app.py hands in; the socket itself is control_socket.p
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
 
 from tracker.errors import BadHit, CannotStore, QueryError, TrackerError
 from tracker.metrics import Metrics
+from tracker.web.control_backup import backup_routes
 from tracker.web.control_json import MAX_ROWS, SERVICES, answer, body_of, number_of, text_of
 from tracker.web.control_send import KINDS, ROUTE, Receiver, Tally
-from tracker.web.control_services import ControlServices
+from tracker.web.control_services import ControlServices, Json, Questions
 from tracker.web.control_spool import spool_routes
 
 __all__ = ["ControlServices", "make_control"]
@@ -40,6 +41,7 @@ def make_control(services: ControlServices) -> web.Application:
             web.post("/sql", _sql),
             web.post("/send", _send),
             *spool_routes(),
+            *backup_routes(),
         ]
     )
     return app
@@ -69,17 +71,25 @@ async def _status(request: web.Request) -> web.Response:
 
 
 async def _sql(request: web.Request) -> web.Response:
-    questions = request.app[SERVICES].questions
-    if questions is None:
-        raise QueryError("no configured store can answer questions")
     asked = await body_of(request)
-    found = await questions.query(
+    store = _store_in(request.app[SERVICES].questions, asked)
+    found = await store.query(
         text_of(asked, "sql"),
         max_rows=int(number_of(asked, "max_rows", 1, MAX_ROWS)),
         timeout_seconds=number_of(asked, "timeout_seconds", 0.001, MAX_TIMEOUT_SECONDS),
     )
     rows = [list(row) for row in found.rows]
     return answer({"columns": list(found.columns), "rows": rows, "is_cut": found.is_cut})
+
+
+def _store_in(stores: Mapping[str, Questions], asked: Json) -> Questions:
+    """The store that was named, else the first. Raises QueryError."""
+    if not stores:
+        raise QueryError("no configured store can answer questions")
+    name = text_of(asked, "store") if "store" in asked else next(iter(stores))
+    if name not in stores:
+        raise QueryError(f"no store is called {name}; there are: {', '.join(stores)}")
+    return stores[name]
 
 
 async def _send(request: web.Request) -> web.Response:

@@ -22,7 +22,7 @@ def test_every_service_can_be_made_without_being_opened(service: str, tmp_path: 
 
 
 def test_an_unknown_service_is_refused_and_the_known_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'duck'; there is duckdb"):
+    with pytest.raises(ConfigError, match="'duck'; there is clickhouse, duckdb"):
         make_sink(settings("duck", tmp_path))
 
 
