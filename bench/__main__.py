@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import drain, pace
+from bench import clickhouse, drain, pace, views
 from bench.load import Outcome
 from bench.payloads import BATCH
 from bench.processes import bare, load, resident_bytes, tracker
@@ -31,6 +31,8 @@ class Plan:
     seconds: float
     memory_seconds: float
     drain_rows: int
+    clickhouse_rows: int
+    view_rows: int
     folder: Path
 
 
@@ -144,6 +146,24 @@ def draining(plan: Plan) -> None:
     report("  ratio to the direct insert", spread(ratios), ">= 0.5, goal 0.7")
 
 
+def into_clickhouse(plan: Plan) -> None:
+    """A filled spool into embedded ClickHouse against the direct insert of the same rows, and its parts."""
+    seen = [
+        clickhouse.measure(plan.folder / f"clickhouse{number}", plan.clickhouse_rows, plan.seconds * 5)
+        for number in range(max(1, plan.rounds // 3))
+    ]
+    direct, drained = [one.direct for one in seen], [one.drained for one in seen]
+    report("direct JSONEachRow insert into ClickHouse, rows/s", spread(direct, ",.0f"), "")
+    report("draining a filled spool into ClickHouse, rows/s", spread(drained, ",.0f"), "")
+    ratios = [ours / its for ours, its in zip(drained, direct, strict=True)]
+    report("  ratio to the direct insert", spread(ratios), ">= 0.5")
+    for_a_million = [one.parts_made * 1_000_000 / plan.clickhouse_rows for one in seen]
+    report("  parts made for a million rows", spread(for_a_million, ".0f"), "<= 100")
+    report("  parts left after that", spread([one.parts_left for one in seen], ".0f"), "")
+    inserts = [one.inserts_a_second for one in seen]
+    report("inserts a second into a table, steady small requests", spread(inserts), "about 1")
+
+
 def beside_the_sick(plan: Plan) -> None:
     """Two healthy sinks beside one that misbehaves, in ratio to the two alone in the same round."""
     seen = pace.measure(plan.folder / "pace", min(plan.drain_rows, 60_000), max(2, plan.rounds // 2))
@@ -157,12 +177,21 @@ def beside_the_sick(plan: Plan) -> None:
         report("    the same by processor time", spread([ours[1] / its[1] for ours, its in pairs]), "")
 
 
+def asking(plan: Plan) -> None:
+    """Each view over events in embedded ClickHouse."""
+    for name, cost in views.measure(plan.folder / "views", plan.view_rows):
+        seen = f"{cost.seconds:.2f} s, {cost.mebibytes:,.0f} MiB, {cost.rows:,} rows"
+        report(f"SELECT * FROM {name}, {plan.view_rows:,} events", seen, "")  # noqa: S608 (says what was asked)
+
+
 PARTS: dict[str, Callable[[Plan], None]] = {
     "single": single,
     "batch": batches,
     "latency": latency,
     "drain": draining,
+    "clickhouse": into_clickhouse,
     "pace": beside_the_sick,
+    "views": asking,
     "memory": memory,
 }
 
@@ -175,7 +204,9 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tracker-bench-", dir=Path.cwd()) as folder:
         plan = (
-            Plan(2, 2, 20, 50_000, Path(folder)) if chosen.quick else Plan(10, 2, 300, 200_000, Path(folder))
+            Plan(2, 2, 20, 50_000, 100_000, 200_000, Path(folder))
+            if chosen.quick
+            else Plan(10, 2, 300, 200_000, 1_000_000, 10_000_000, Path(folder))
         )
         for name in "abcdef":
             (plan.folder / name).mkdir()

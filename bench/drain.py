@@ -10,8 +10,9 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import duckdb
@@ -53,29 +54,33 @@ class _Collected:
 
 def made_entries(rows: int) -> list[Entry]:
     """What so many server events become."""
+    return list(each_entry(rows))
+
+
+def each_entry(rows: int) -> Iterator[Entry]:
+    """The same one after another, for as many as memory would not hold."""
     pipeline = Pipeline(_Collected(), PipelineSettings(), Metrics(CollectorRegistry(), "bench"))
     envelope = Envelope(
         route="str", is_client=False, host="example.com", ip="", user_agent="bench", language="de-DE",
         ja4h="", uri="/tr/v1/str/", base={},
     )  # fmt: skip
-    return [pipeline.prepare(Hit(envelope, event(number), clock.now())).entry for number in range(rows)]
+    for number in range(rows):
+        yield pipeline.prepare(Hit(envelope, event(number), clock.now())).entry
 
 
-def _lines(entries: list[Entry]) -> Iterator[bytes]:
-    return (row.line + b"\n" for entry in entries for row in entry.rows if row.table == "events")
-
-
-async def _drain(folder: Path, entries: list[Entry]) -> float:
+async def drained_seconds(folder: Path, entries: Iterable[Entry], settings: SinkSettings) -> float:
+    """Fill a spool in the folder, and deliver all of it to this sink; how long the delivery took."""
     metrics = Metrics(CollectorRegistry(), "bench")
     spool = Spool.open(folder / "spool")
-    spool.attach_sinks([SINK])
-    for at in range(0, len(entries), GROUP):
-        spool.commit(entries[at : at + GROUP], clock.now())
+    spool.attach_sinks([settings.name])
+    left = iter(entries)
+    while group := list(islice(left, GROUP)):
+        spool.commit(group, clock.now())
     batcher = Batcher(spool, max_memory_bytes=2**26, clock=clock.now, metrics=metrics)
-    sink = make_sink(SinkSettings(SINK, "duckdb", str(folder / "drained.duckdb"), folder / "handover"))
+    sink = make_sink(settings)
     await sink.open()
     delivery = Delivery(
-        sink, batcher.queue(SINK), lambda table: HYBRID, metrics=metrics, clock=clock.now,
+        sink, batcher.queue(settings.name), lambda table: HYBRID, metrics=metrics, clock=clock.now,
         random=random.random, write_timeout_seconds=60, max_batch_bytes=MAX_BATCH_BYTES,
     )  # fmt: skip
     started = time.perf_counter()
@@ -88,8 +93,18 @@ async def _drain(folder: Path, entries: list[Entry]) -> float:
     return seconds
 
 
+def write_lines(source: Path, entries: Iterable[Entry]) -> None:
+    """The events' rows as one file of lines."""
+    with source.open("wb") as file:
+        file.writelines(row.line + b"\n" for entry in entries for row in entry.rows if row.table == "events")
+
+
+def _settings(folder: Path, database: str) -> SinkSettings:
+    return SinkSettings(SINK, "duckdb", str(folder / database), folder / "handover")
+
+
 async def _empty_database(folder: Path) -> None:
-    sink = make_sink(SinkSettings(SINK, "duckdb", str(folder / "direct.duckdb"), folder / "handover"))
+    sink = make_sink(_settings(folder, "direct.duckdb"))
     await sink.open()
     await sink.close()
 
@@ -127,11 +142,10 @@ def main() -> None:
     chosen = parser.parse_args()
     entries = made_entries(chosen.rows)
     source = chosen.folder / "rows.ndjson"
-    with source.open("wb") as file:
-        file.writelines(_lines(entries))
+    write_lines(source, entries)
     asyncio.run(_empty_database(chosen.folder))
     direct = _insert_directly(chosen.folder, source)
-    drained = uvloop.run(_drain(chosen.folder, entries))
+    drained = uvloop.run(drained_seconds(chosen.folder, entries, _settings(chosen.folder, "drained.duckdb")))
     print(json.dumps(asdict(Drained(chosen.rows / drained, chosen.rows / direct))))
 
 

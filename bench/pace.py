@@ -38,6 +38,7 @@ class Sick:
 
     name = "sick"
     parallel = 1
+    rest_seconds = 0.0
 
     def __init__(self, how: str) -> None:
         self._how = how

@@ -13,13 +13,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from tests.reliability.clients import TRANSPORTS, Clients
 from tests.reliability.judge import Verdict, judge
-from tests.reliability.stores import STORES, dead_events
+from tests.reliability.stores import STORES, Prepared, dead_events
 from tests.support.sabotage import CRASH_POINTS
 from tests.support.server import Server, running
 from tracker.batching.spool import Spool
@@ -27,6 +28,7 @@ from tracker.batching.spool import Spool
 RANDOM = "random moment"
 POISON = "poison, then a random moment"
 BROKEN = "broken schema, then a random moment"
+STORE_DIES = "the store is killed, then a random moment"
 RECOVERY = tuple(point for point in CRASH_POINTS if point.startswith("recovery-"))
 SPLIT = ("halved", "put-aside")
 POISONED = {"sinks": {"*": {"behaviour": "reject-batch", "tables": ["events"]}}}
@@ -35,6 +37,7 @@ POINT_SECONDS = 30.0
 DRAIN_SECONDS = 90.0
 REFUSING = {"sinks": {"*": {"behaviour": "reject-all", "tables": ["events"]}}}
 QUICK_SECONDS = 0.05
+STORE_RESTS_SECONDS = 0.5
 
 
 @dataclass
@@ -119,7 +122,7 @@ class Campaign:
         folder: Path,
         seed: int,
         *,
-        service: str = "duckdb",
+        store: str = "duckdb",
         transports: Sequence[str] = TRANSPORTS,
         without: Sequence[str] = (),
         load_seconds: float = 0.5,
@@ -129,7 +132,7 @@ class Campaign:
         self.folder = folder
         self.seed = seed
         self.kills: Counter[str] = Counter()
-        self._service = service
+        self._store = STORES[store]
         self._transports = transports
         self._without = list(without)
         self._load_seconds = load_seconds
@@ -146,33 +149,41 @@ class Campaign:
         """At least so many kills: at these points in turn, or (None) half at random moments and half at all
         points; then recover, and judge. Raises AssertionError when a point is not reached."""
         started = time.monotonic()
-        with running(self.folder, faults={"without": self._without}, Batching=self._batching) as server:
+        with self._store.prepare(self.folder) as store, self._running(store) as server:
             observer = Observer(server, random.Random(self.seed))
             clients = Clients(server.url, self._notes, self.seed, self._transports, self._batch_rows)
             with clients, observer.watching():
-                for point in self._schedule(kills, points):
-                    self._kill(server, clients, point)
+                for point in self._schedule(kills, points, store):
+                    self._kill(server, clients, store, point)
                     observer.look(server.folder / "data" / "spool")
                     self._start(server, observer)
             self._drain(server)
-            verdict = judge(self._notes, STORES[self._service](server), dead_events(server))
+            if store.process is not None:
+                store.process.kill()
+            verdict = judge(self._notes, self._store.rows(server), dead_events(server))
         assert not observer.differences, f"rows unaccounted for: {observer.differences[:3]}"
         return Report(self.seed, verdict, self.kills, observer.questions, time.monotonic() - started)
 
-    def _schedule(self, kills: int, points: Sequence[str] | None) -> Iterator[str]:
+    def _running(self, store: Prepared) -> AbstractContextManager[Server]:
+        faults = {"without": self._without}
+        return running(self.folder, faults=faults, Batching=self._batching, Notify=[store.notify])
+
+    def _schedule(self, kills: int, points: Sequence[str] | None, store: Prepared) -> Iterator[str]:
         turn = 0
         while self.kills.total() < kills:
             if points is None and turn % 2:
-                yield RANDOM
+                yield STORE_DIES if store.process is not None and turn % 4 == 1 else RANDOM
             else:
                 choice = points or CRASH_POINTS
                 yield choice[(turn // (2 if points is None else 1)) % len(choice)]
             turn += 1
 
-    def _kill(self, server: Server, clients: Clients, point: str) -> None:
+    def _kill(self, server: Server, clients: Clients, store: Prepared, point: str) -> None:
         """Have the server end, at this point or at a random moment; a recovery is killed after a kill."""
         if point in DISTURBANCES:
             DISTURBANCES[point](server, clients)
+            if point == STORE_DIES:
+                self._kill_store(store)
             time.sleep(self._chance.uniform(0.05, 2 * self._load_seconds))
             server.kill()
             self.kills[point] += 1
@@ -188,6 +199,21 @@ class Campaign:
             self._sabotage(server, crash_at=point, nth=1)
             server.launch()
             self._await_end(server, point)
+
+    def _kill_store(self, prepared: Prepared) -> None:
+        """kill -9 of the store's own process, now or around its next insert; it is away for a while."""
+        store = prepared.process
+        assert store is not None, "this store has no process of its own"
+        how = self._chance.choice(("now", "die", "die-after"))
+        if how == "now":
+            store.kill()
+        else:
+            store.wrong({"does": how})
+            until(lambda: not store.is_alive(), POINT_SECONDS, f"the store did not {how}")
+        store.kill()
+        store.wrong()
+        time.sleep(self._chance.uniform(0, STORE_RESTS_SECONDS))
+        store.start()
 
     def _await_end(self, server: Server, point: str) -> None:
         before = self.kills.total() - sum(self.kills[name] for name in DISTURBANCES)
@@ -229,7 +255,12 @@ def _break_schema(server: Server, clients: Clients) -> None:
 
 
 DISTURBANCES: Mapping[str, Callable[[Server, Clients], None]] = MappingProxyType(
-    {RANDOM: lambda *_: None, POISON: _send_poison, BROKEN: _break_schema}
+    {
+        RANDOM: lambda *_: None,
+        POISON: _send_poison,
+        BROKEN: _break_schema,
+        STORE_DIES: lambda *_: None,
+    }
 )
 """What goes before a kill at a random moment."""
 

@@ -15,7 +15,7 @@ from tests.reliability.campaign import Observer, until
 from tests.reliability.clients import TRANSPORTS, Clients
 from tests.reliability.endings import QUICK, acknowledge, delivered, eids
 from tests.reliability.judge import Verdict, judge
-from tests.reliability.stores import STORES
+from tests.reliability.stores import duckdb_rows
 from tests.support.server import Server, running
 
 END: dict[str, Callable[[Server, random.Random], object]] = {}
@@ -113,7 +113,7 @@ def storm(folder: Path, seed: int, ends: list[str], load_seconds: float) -> Verd
         assert server.stop() == 0
         assert "Traceback" not in server.log
         assert not observer.differences, observer.differences[:3]
-        return judge(notes, STORES["duckdb"](server))
+        return judge(notes, duckdb_rows(server))
 
 
 def test_ends_of_different_kinds_under_load_lose_and_double_nothing(tmp_path: Path) -> None:

@@ -21,12 +21,15 @@ class Mutation:
     points: tuple[str, ...]
     complaint: Callable[[Verdict], tuple[str, ...]]
     batch_seconds: float = 0.05
+    store: str = "duckdb"
 
 
+EMBEDDED = "clickhouse-embedded"
 MUTATIONS = (
     Mutation("commit-before-answer", ("before-commit",) * 3, lambda verdict: verdict.missing),
     Mutation("resend", ("written-not-acknowledged",) * 2, lambda verdict: verdict.doubled),
     Mutation("ledger", ("written-not-acknowledged",) * 2, lambda verdict: verdict.doubled),
+    Mutation("keys", ("written-not-acknowledged",) * 2, lambda verdict: verdict.doubled, store=EMBEDDED),
     Mutation("split", (POISON,), lambda verdict: verdict.misplaced),
     Mutation("hold", (BROKEN,), lambda verdict: verdict.misplaced, batch_seconds=1.0),
 )
@@ -39,8 +42,18 @@ def test_the_harness_reports_a_mechanism_that_is_missing(
     tmp_path: Path, mutation: Mutation, is_off: bool
 ) -> None:
     without = [mutation.mechanism] if is_off else []
-    campaign = Campaign(tmp_path, 1, without=without, batch_seconds=mutation.batch_seconds)
+    campaign = Campaign(
+        tmp_path, 1, store=mutation.store, without=without, batch_seconds=mutation.batch_seconds
+    )
     report = campaign.run(len(mutation.points), mutation.points)
     assert report.verdict.acknowledged > 100, report
     assert bool(mutation.complaint(report.verdict)) is is_off, report
     assert is_off or report.verdict.is_clean, report
+
+
+@pytest.mark.long
+def test_where_rows_have_keys_a_batch_sent_again_under_another_id_doubles_nothing(tmp_path: Path) -> None:
+    points = ("written-not-acknowledged",) * 2
+    report = Campaign(tmp_path, 1, store=EMBEDDED, without=["resend"]).run(len(points), points)
+    assert report.verdict.is_clean, report
+    assert report.verdict.acknowledged > 100, report

@@ -24,7 +24,7 @@ from tests.reliability.campaign import until
 from tests.reliability.clients import TRANSPORTS, Clients, Event
 from tests.reliability.endings import QUICK, acknowledge, delivered, eids
 from tests.reliability.judge import Ledger, judge
-from tests.reliability.stores import STORES
+from tests.reliability.stores import duckdb_rows
 from tests.support.server import ROOT, Server, running, write_config
 from tracker.web.handover import Estate, Offer, Predecessor
 from tracker.web.listeners import bind
@@ -102,7 +102,7 @@ def roll(folder: Path, times: int) -> float:
         assert "Traceback" not in server.log
         delivered(server)
         assert server.stop() == 0
-        verdict = judge(notes, STORES["duckdb"](server))
+        verdict = judge(notes, duckdb_rows(server))
     assert verdict.is_clean, verdict
     assert verdict.acknowledged > 100, verdict
     return max(client.longest_seconds for client in clients)

@@ -16,28 +16,44 @@ UUID = "0192f0c1-2f3a-7000-8000-000000000001"
 GOOD: dict[Kind, list[Any]] = {
     Kind.UUID: [UUID, UUID.upper()],
     Kind.TEXT: ["", "x\n", "ü"],
+    Kind.LABEL: ["", "x\n", "ü"],
+    Kind.INT8: [-(2**7), 2**7 - 1],
+    Kind.INT16: [-(2**15), 2**15 - 1],
     Kind.INT32: [0, -(2**31), 2**31 - 1],
     Kind.INT64: [-(2**63), 2**63 - 1],
+    Kind.UINT32: [0, 2**32 - 1],
     Kind.UINT64: [0, 2**64 - 1],
     Kind.FLOAT64: [0, -1.5, 1e300],
     Kind.BOOL: [True, False],
     Kind.TIMESTAMP: ["2026-11-22 03:00:00.123Z"],
     Kind.NANOTIME: ["2026-11-22 03:00:00.123456789Z"],
     Kind.DATE: ["2026-11-22"],
-    Kind.JSON: [{}, [], {"a": [None]}],
+    Kind.JSON: [{}, {"a": [None]}],
+    Kind.TEXTS: [[], ["", "ü"]],
+    Kind.UUIDS: [[], [UUID, UUID.upper()]],
 }
 BAD: dict[Kind, list[Any]] = {
     Kind.UUID: ["", "x", UUID[:-1], UUID + "0", UUID.replace("-", ""), 1, None],
     Kind.TEXT: ["a\0b", 1, None, [], True],
+    Kind.LABEL: ["a\0b", 1, None],
+    Kind.INT8: [2**7, -(2**7) - 1, 1.0, "1", True, None],
+    Kind.INT16: [2**15, -(2**15) - 1, 1.0, "1", True, None],
     Kind.INT32: [2**31, -(2**31) - 1, 1.0, "1", True, None],
     Kind.INT64: [2**63, 1.0, "1", False],
+    Kind.UINT32: [-1, 2**32, 1.0],
     Kind.UINT64: [-1, 2**64, 1.0],
     Kind.FLOAT64: ["1", True, None, float("nan"), float("inf")],
     Kind.BOOL: [0, 1, "true", None],
-    Kind.TIMESTAMP: ["2026-11-22", "2026-11-22T03:00:00.123Z", "2026-13-22 03:00:00.123Z", 1],
-    Kind.NANOTIME: ["2026-11-22 03:00:00.123Z", "2026-02-30 03:00:00.123456789Z", 0],
-    Kind.DATE: ["2026-02-30", "20261122", "2026-W01-1", "2026-11-22 ", 20261122],
-    Kind.JSON: ["{}", None, 1, True],
+    Kind.TIMESTAMP: [
+        "2026-11-22", "2026-11-22T03:00:00.123Z", "2026-13-22 03:00:00.123Z", "1969-12-31 23:59:59.999Z", 1
+    ],
+    Kind.NANOTIME: [
+        "2026-11-22 03:00:00.123Z", "2026-02-30 03:00:00.123456789Z", "2263-01-01 00:00:00.000000000Z", 0
+    ],
+    Kind.DATE: ["2026-02-30", "20261122", "2026-W01-1", "2026-11-22 ", 20261122, "2149-01-01"],
+    Kind.JSON: ["{}", [], None, 1, True],
+    Kind.TEXTS: ["[]", "a", {}, ["a\0b"], [1], [None], None],
+    Kind.UUIDS: ["[]", UUID, {}, ["x"], [UUID, None], None],
 }  # fmt: skip
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False)
@@ -66,7 +82,8 @@ def test_every_kind_of_column_has_cases() -> None:
 @pytest.mark.parametrize("kind", Kind)
 def test_a_value_fits_its_column_in_the_form_that_rows_have_and_in_no_other(kind: Kind) -> None:
     table, column = column_of(kind)
-    default: Any = {} if kind is Kind.JSON else DEFAULTS[kind]
+    empty: dict[Kind, Any] = {Kind.JSON: {}, Kind.TEXTS: [], Kind.UUIDS: []}
+    default = empty.get(kind, DEFAULTS[kind])
     assert [value for value in (*GOOD[kind], default) if problem_of(table, {column: value})] == []
     assert [value for value in BAD[kind] if not problem_of(table, {column: value})] == []
 
