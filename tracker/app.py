@@ -28,6 +28,7 @@ from tracker.pipeline import Pipeline
 from tracker.scrape import Scrape
 from tracker.scrape.views import ProcessSources
 from tracker.settings import batch_settings, pipeline_settings, sink_settings, web_settings
+from tracker.sinks.backup import Stream, snapshot_of, stream
 from tracker.sinks.registry import as_store, make_sink
 from tracker.stopping import Stopping
 from tracker.web.control import ControlServices, make_control
@@ -187,7 +188,7 @@ class Collector:
 
     def _services(self) -> ControlServices:
         return ControlServices(
-            questions=next(filter(None, map(as_store, self.sinks.values())), None),
+            questions={name: store for name, sink in self.sinks.items() if (store := as_store(sink))},
             recorder=self.pipeline,
             spool=SpoolTools(
                 self.spool, clock.now, self.batcher.call, self.batcher.read, self.batcher.replay
@@ -198,7 +199,15 @@ class Collector:
             max_line_bytes=self.config.limits.max_body_bytes,
             max_depth=self.config.limits.max_depth,
             release=self._release,
+            backup=self._backup,
         )
+
+    def _backup(self, store: str) -> Stream:
+        for service in self.config.sinks:
+            if service.name == store:
+                settings = sink_settings(self.config, service)
+                return stream(snapshot_of(settings, self.sinks[store]), settings)
+        raise TrackerError(f"there is no store {store!r}; there are {', '.join(self.sinks)}")
 
     async def _status(self) -> dict[str, Any]:
         return {**await self.scrape.as_json(), "health": self.health.health()}

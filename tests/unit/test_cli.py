@@ -32,11 +32,11 @@ def test_the_version_is_the_packages() -> None:
 
 def test_help_names_every_command_and_flag(tmp_path: Path) -> None:
     told = typed_here("--help").out
-    for word in ("sql", "send", "spool", "dead", "status", "--check", "--print-config", "--set", "--version"):
+    for word in ("sql", "send", "spool", "dead", "status", "schema", "--check", "--print-config", "--set"):
         assert word in told
 
 
-@pytest.mark.parametrize("command", ["sql", "send", "spool", "dead", "status"])
+@pytest.mark.parametrize("command", ["sql", "send", "spool", "dead", "status", "schema"])
 def test_every_command_has_help_of_its_own(tmp_path: Path, command: str) -> None:
     done = typed_here(command, "--help")
     assert done.code == 0

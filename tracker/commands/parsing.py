@@ -10,9 +10,15 @@ from typing import Any
 
 from tracker import __version__
 from tracker.commands.arguments import command, json_flag, new_parser, positive, seconds
+from tracker.commands.parsing_backup import parse_backup, parse_restore
 from tracker.commands.parsing_spool import Action, parse_dead, parse_spool
 
 KINDS = ("event", "log", "update", "count")
+SCHEMA_ACTIONS = {
+    "print": "write the SQL; needs no server; the default",
+    "apply": "apply what is pending, and make tables and columns that are missing",
+    "diff": "say what differs from the tables that are there",
+}
 
 EPILOG = """commands (each with --help):
   sql "SELECT ..."     ask the store
@@ -20,6 +26,8 @@ EPILOG = """commands (each with --help):
   spool ls|verify|export|drop-sink            what waits for whom
   dead ls|show|replay|drop|export|release     rows that a store refused
   status               how the running server is
+  backup|restore --store NAME FOLDER          copy a store, and put a copy back
+  schema --clickhouse single|cluster          show, apply or compare ClickHouse's tables
 
 The server itself: `tracker [config.json]`, default ./config.json.
 """
@@ -93,6 +101,9 @@ def _override(text: str) -> tuple[str, str]:
 def _sql(arguments: Sequence[str]) -> Action:
     parser = command("sql", "Ask the store one SELECT.")
     parser.add_argument("sql", metavar="SELECT", help="the question, or - to read it from standard input")
+    parser.add_argument(
+        "--store", default="", metavar="NAME", help="name or service of the store; default the first"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_const", const="json", dest="form", help="an array of objects")
     form.add_argument("--csv", action="store_const", const="csv", dest="form", help="a header and lines")
@@ -103,9 +114,8 @@ def _sql(arguments: Sequence[str]) -> Action:
     from tracker.commands import sql
 
     text = sys.stdin.read() if typed.sql == "-" else typed.sql
-    return partial(
-        sql.run, typed.config, sql.Question(text, typed.form or "table", typed.max_rows, typed.timeout)
-    )
+    question = sql.Question(text, typed.form or "table", typed.max_rows, typed.timeout, typed.store)
+    return partial(sql.run, typed.config, question)
 
 
 def _send(arguments: Sequence[str]) -> Action:
@@ -129,10 +139,31 @@ def _status(arguments: Sequence[str]) -> Action:
     return partial(status.run, typed.config, typed.json)
 
 
+def _schema(arguments: Sequence[str]) -> Action:
+    parser = command("schema", "Show, apply or compare the tables and views of ClickHouse.")
+    parser.add_argument("file", metavar="CONFIG", nargs="?", type=Path, help="the same as --config")
+    parser.add_argument("--clickhouse", required=True, choices=("single", "cluster"), dest="form")
+    action = parser.add_mutually_exclusive_group()
+    for name, meaning in SCHEMA_ACTIONS.items():
+        action.add_argument(f"--{name}", action="store_const", const=name, dest="action", help=meaning)
+    parser.add_argument(
+        "--cluster-name", default="", metavar="NAME", help="default the configuration's, else tracker_cluster"
+    )
+    typed = parser.parse_args(arguments)
+
+    from tracker.commands import schema
+
+    wanted = schema.Wanted(typed.form, typed.action or "print", typed.cluster_name)
+    return partial(schema.run, typed.file or typed.config, wanted)
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], Action]] = {
     "sql": _sql,
     "send": _send,
     "status": _status,
+    "backup": parse_backup,
+    "restore": parse_restore,
+    "schema": _schema,
     "spool": parse_spool,
     "dead": parse_dead,
 }

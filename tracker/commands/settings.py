@@ -5,8 +5,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tracker.config import Config, Loaded, load
+from tracker.config import Config, Loaded, Service, load
 from tracker.errors import ConfigError
+from tracker.sinks.registry import ASKERS
 
 
 def load_config(path: Path, overrides: Mapping[str, str] | None = None) -> Config:
@@ -22,9 +23,16 @@ def load_and_warn(path: Path, overrides: Mapping[str, str], environment: Mapping
     return loaded
 
 
-def duckdb_file(config: Config) -> Path:
-    """The file of the first DuckDB that is switched on. Raises ConfigError when there is none."""
-    for service in config.notify:
-        if service.service == "duckdb" and not service.is_off:
-            return Path(service.context)
-    raise ConfigError("no store in Notify can answer questions; configure a duckdb one")
+def store_to_ask(config: Config, name: str) -> Service:
+    """The store of this name, or the only one of this service; '' means the first. Raises ConfigError."""
+    stores = [service for service in config.sinks if service.service in ASKERS]
+    if not stores:
+        raise ConfigError(f"no store in Notify can answer questions; configure one of {', '.join(ASKERS)}")
+    if not name:
+        return stores[0]
+    named = [store for store in stores if store.name == name]
+    found = named or [store for store in stores if store.service == name]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(store.name for store in stores)
+    raise ConfigError(f"{'several stores are' if found else 'no store is'} called {name}; there are: {names}")

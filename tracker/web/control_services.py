@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from tracker.errors import TrackerError
 from tracker.metrics import Metrics
 from tracker.web.control_send import PATIENCE_SECONDS, Recorder
 
@@ -81,11 +82,17 @@ def nothing_holds(sink: str, table: str) -> bool:
     return False
 
 
+def nothing_to_back_up(store: str) -> Export:
+    """For a server without stores."""
+    raise TrackerError(f"there is no store {store!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class ControlServices:
-    """What the commands act on. `questions` is None when no configured store can answer."""
+    """What the commands act on."""
 
-    questions: Questions | None
+    questions: Mapping[str, Questions]
+    """The stores that can answer, by name; the first is asked when no name is given."""
     recorder: Recorder
     spool: SpoolTools
     status: Callable[[], Awaitable[Json]]
@@ -97,3 +104,5 @@ class ControlServices:
     """How long `send` waits for a spool that cannot store now."""
     release: Callable[[str, str], bool] = nothing_holds
     """Let a sink's table that holds go on; False when it does not hold. Raises TrackerError."""
+    backup: Callable[[str], Export] = nothing_to_back_up
+    """A store's rows: `sinks.backup.Stream`. Raises TrackerError."""
