@@ -4,14 +4,24 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CONFIG ?= config.json
 VENV := .venv
 BIN := $(VENV)/bin
-CODE := tracker tests bench docs
+CODE := tracker tests bench docs cluster
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
+CLUSTER := $(BIN)/python -m cluster
+ONE := data/clickhouse-server
+FORM ?= single
+SURE_WITH = [ "$(SURE)" = yes ] || { echo "This removes data: make $@ SURE=yes" >&2; exit 2; };
+
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev test test-long reliability lint format bench fuzz docs lock clean
+.PHONY: help run install install-dev test test-long reliability lint format bench fuzz docs lock clean \
+	build deps fmt benchmark info status \
+	docker-build docker-run docker-stop docker-clean docker-logs docker-shell docker-clickhouse-shell docker-verify-tables \
+	docker-test-events docker-test-messaging docker-test-all docker-rebuild-test docker-test \
+	cluster-start cluster-stop cluster-status cluster-logs cluster-test cluster-clean \
+	clickhouse-start clickhouse-stop clickhouse-status db-console db-reset db-clean schema-load schema-verify
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: install ## install what is needed and serve with config.json (CONFIG=other.json)
 	@exec $(BIN)/python -m tracker $(CONFIG)
@@ -32,7 +42,7 @@ reliability: install-dev ## 1,000 kills, 1,000,000 acknowledged events (most of 
 lint: install-dev ## format, lint and strict types
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
-	$(BIN)/mypy
+	$(BIN)/mypy $(CODE)
 
 format: install-dev ## put the code into shape
 	$(BIN)/ruff format $(CODE)
@@ -56,6 +66,79 @@ lock: ## resolve the dependencies anew into the two lock files
 clean: ## remove what was installed and built; data/ stays
 	rm -rf $(VENV) .venv-lock build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+build: install ## as install
+deps: install-dev ## as install-dev
+fmt: format ## as format
+benchmark: bench ## as bench
+
+info: ## what is installed here
+	@$(PYTHON) --version
+	@$(BIN)/python -m tracker --version 2>/dev/null || echo "tracker: not installed yet (make install)"
+	@docker info >/dev/null 2>&1 && docker version --format 'docker {{.Server.Version}}' || echo "docker: does not answer"
+	@clickhouse --version 2>/dev/null || echo "clickhouse: not on the PATH"
+
+status: ## how the server of config.json is, and the ClickHouse servers started here
+	@-$(BIN)/python -m tracker status --config $(CONFIG)
+	@for home in data/cluster data/clickhouse-server; do if [ -e $$home/cluster.json ]; then $(CLUSTER) status --home $$home; fi; done
+
+# Docker: cluster/docker.sh says what can be set (WITH_CLICKHOUSE=1, DOCKER_NETWORK=host, TRACKER_PORT=…).
+
+docker-build: ## the image tracker:latest (WITH_CLICKHOUSE=1: tracker-clickhouse:latest)
+docker-run: ## the image in a container v4-tracker-1, until it is healthy
+docker-stop: ## remove the container; its volumes stay
+docker-clean: ## remove container, image and volumes with their data (SURE=yes)
+docker-logs: ## its last lines
+docker-shell: ## a shell in it
+docker-clickhouse-shell: ## ClickHouse's client in it
+docker-verify-tables: ## whether every table is there
+docker-test-events: ## five events in, five rows out
+docker-test-messaging: ## an event of a message thread in, its rows out
+docker-test-all: ## the three above
+docker-rebuild-test: ## build, run, docker-test-all
+docker-build docker-run docker-stop docker-clean docker-logs docker-shell docker-clickhouse-shell docker-verify-tables \
+docker-test-events docker-test-messaging docker-test-all docker-rebuild-test:
+	@./cluster/docker.sh $(@:docker-%=%)
+
+docker-test: install-dev ## build and run the image in a Docker of the tests' own (root; some minutes)
+	DOCKER_TESTS=1 $(BIN)/python -m pytest -m long --timeout 1800 tests/integration/test_docker.py
+
+# ClickHouse: cluster/README.md says what can be set (CLUSTER_OPTIONS="--shards 3 --replicas 2").
+
+cluster-start: install ## three ClickHouse servers by Docker Compose, else by a `clickhouse` binary, with all tables
+	@$(CLUSTER) start $(CLUSTER_OPTIONS)
+
+cluster-stop: install ## stop them; their data stays
+cluster-status: install ## one line for each server
+cluster-logs: install ## the last lines of each
+cluster-test: install ## write, stop a server under load, count, start it again
+cluster-stop cluster-status cluster-logs cluster-test:
+	@$(CLUSTER) $(@:cluster-%=%)
+
+cluster-clean: install ## stop them and remove their data (SURE=yes)
+	@$(SURE_WITH) $(CLUSTER) clean
+
+clickhouse-start: install ## one server by a `clickhouse` binary, with all tables
+	@$(CLUSTER) start --home $(ONE) --runner native --shards 1 --replicas 1 --machines 1
+
+clickhouse-stop: install ## stop it; its data stays
+clickhouse-status: install ## whether it answers
+clickhouse-stop clickhouse-status:
+	@$(CLUSTER) $(@:clickhouse-%=%) --home $(ONE)
+
+db-console: install ## ClickHouse's client on that server
+	@$(CLUSTER) console --home $(ONE)
+
+db-clean: install ## stop it and remove its data (SURE=yes)
+	@$(SURE_WITH) $(CLUSTER) clean --home $(ONE)
+
+db-reset: db-clean clickhouse-start ## db-clean, then clickhouse-start
+
+schema-load: install ## create or bring up to date the tables of config.json's ClickHouse (FORM=cluster)
+	$(BIN)/python -m tracker schema --config $(CONFIG) --clickhouse $(FORM) --apply
+
+schema-verify: install ## whether they are as they should be
+	$(BIN)/python -m tracker schema --config $(CONFIG) --clickhouse $(FORM) --diff
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }

@@ -1,0 +1,108 @@
+"""`python -m cluster`: what the `cluster-` targets of the Makefile call."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cluster import control, trial
+from cluster.description import FILE, Description, Unusable, read
+from cluster.home import Home, opened, write_files
+from cluster.node import node
+from cluster.plan import in_containers, on_machines, plan
+from cluster.server_config import in_container
+
+HOME = Path("data/cluster")
+UNUSABLE, NOT_THERE = 78, 1
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what was typed; 0 done, 1 not, 2 nothing to run it with, 78 an impossible cluster."""
+    typed = _parser().parse_args(arguments)
+    try:
+        return _do(typed)
+    except Unusable as trouble:
+        print(f"cluster: {trouble}", file=sys.stderr)
+        return UNUSABLE
+
+
+def _do(typed: argparse.Namespace) -> int:
+    if typed.action == "start":
+        return control.start(typed.home, _description(typed), typed.runner)
+    if typed.action == "write":
+        return _write(typed)
+    if typed.action == "node":
+        node(os.environ).write(typed.to, typed.data)
+        return 0
+    home = opened(typed.home)
+    if home is None:
+        print(f"no cluster in {typed.home}: `make cluster-start` makes one", file=sys.stderr)
+        return NOT_THERE
+    return _with(home, typed)
+
+
+def _with(home: Home, typed: argparse.Namespace) -> int:
+    if typed.action == "logs":
+        return control.logs(home, typed.lines)
+    actions = {
+        "stop": control.stop, "status": control.status, "clean": control.clean, "test": trial.run,
+        "console": control.console,
+    }  # fmt: skip
+    return actions[typed.action](home)
+
+
+def _write(typed: argparse.Namespace) -> int:
+    described = _description(typed)
+    on_one = described.shards * described.replicas
+    if typed.machines_run_it:
+        planned, neighbours = plan(described, on_machines), on_one // len(described.machines) - 1
+    else:
+        planned, neighbours = plan(described, in_containers), on_one - 1
+    write_files(planned, typed.to, lambda _: in_container(neighbours=neighbours))
+    return 0
+
+
+def _description(typed: argparse.Namespace) -> Description:
+    return read(typed.description).shaped(typed.shards, typed.replicas, typed.machines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="cluster", description="A ClickHouse cluster from one description.")
+    actions = parser.add_subparsers(dest="action", required=True)
+    for name, text in (
+        ("start", "start it, wait until it answers, create the tables"),
+        ("stop", "stop it; its data stays"),
+        ("status", "one line for each server"),
+        ("logs", "the last lines of each server's log"),
+        ("test", "write, read, lose a server under load, count"),
+        ("console", "ClickHouse's own client on its first server"),
+        ("clean", "stop it and remove its data"),
+    ):
+        action = actions.add_parser(name, help=text)
+        action.add_argument("--home", type=Path, default=HOME, help=f"its folder, default {HOME}")
+        if name == "start":
+            _add_description(action)
+            action.add_argument("--runner", choices=("compose", "native"), help="default: what is there")
+        if name == "logs":
+            action.add_argument("--lines", type=int, default=50)
+    write = actions.add_parser("write", help="only write the files")
+    write.add_argument("--to", type=Path, required=True)
+    write.add_argument(
+        "--machines-run-it", action="store_true", help="for machines of one's own instead of Compose"
+    )
+    _add_description(write)
+    one = actions.add_parser("node", help="files of this container's server, from its environment")
+    one.add_argument("--to", type=Path, required=True)
+    one.add_argument("--data", required=True, help="the folder of the tracker's spool")
+    return parser
+
+
+def _add_description(action: argparse.ArgumentParser) -> None:
+    action.add_argument("--description", type=Path, default=FILE)
+    for name in ("shards", "replicas", "machines"):
+        action.add_argument(f"--{name}", type=int, help="instead of the description's")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
