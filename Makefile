@@ -13,7 +13,7 @@ FORM ?= single
 SURE_WITH = [ "$(SURE)" = yes ] || { echo "This removes data: make $@ SURE=yes" >&2; exit 2; };
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev test test-long reliability lint format bench fuzz docs lock clean \
+.PHONY: help run install install-clickhouse install-dev test test-long reliability lint format bench fuzz docs lock clean \
 	build deps fmt benchmark info status \
 	docker-build docker-run docker-stop docker-clean docker-logs docker-shell docker-clickhouse-shell docker-verify-tables \
 	docker-test-events docker-test-messaging docker-test-all docker-rebuild-test docker-test \
@@ -27,6 +27,8 @@ run: install ## install what is needed and serve with config.json (CONFIG=other.
 	@exec $(BIN)/python -m tracker $(CONFIG)
 
 install: $(VENV)/.installed ## virtual environment with the locked dependencies
+
+install-clickhouse: $(VENV)/.installed-clickhouse ## the same, with ClickHouse's engine for "Hosts": ["embedded"] (chdb, 0.6 GB)
 
 install-dev: $(VENV)/.installed-dev ## the same, with what tests and lint need
 
@@ -57,10 +59,11 @@ fuzz: $(VENV)/.installed-fuzz ## look for bytes that break a parser (FUZZ_SECOND
 docs: install-dev ## write docs/configuration.md, metrics.md and tables.md from the code
 	$(BIN)/python -m docs.reference
 
-lock: ## resolve the dependencies anew into the two lock files
+lock: ## resolve the dependencies anew into the three lock files
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip --quiet install uv
 	.venv-lock/bin/uv pip compile --quiet --upgrade pyproject.toml --extra build --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --output-file requirements.lock
+	.venv-lock/bin/uv pip compile --quiet --upgrade pyproject.toml --extra build --extra embedded-clickhouse --constraint requirements.lock --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --output-file requirements-clickhouse.lock
 	.venv-lock/bin/uv pip compile --quiet --upgrade pyproject.toml --extra build --extra dev --extra embedded-clickhouse --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --output-file requirements-dev.lock
 
 clean: ## remove what was installed and built; data/ stays
@@ -147,6 +150,10 @@ $(BIN)/python:
 $(VENV)/.installed: pyproject.toml requirements.lock | $(BIN)/python
 	$(PIP) install --require-hashes --requirement requirements.lock
 	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-clickhouse: requirements-clickhouse.lock $(VENV)/.installed
+	$(PIP) install --require-hashes --requirement requirements-clickhouse.lock
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed

@@ -29,7 +29,8 @@ def opened(folder: Path) -> Client:
         return clickhouse_connect.get_client(interface="chdb", path=str(folder.resolve()))
     except ImportError as error:
         raise ConfigError(
-            'Hosts ["embedded"] needs the engine: pip install "tracker[embedded-clickhouse]"'
+            'Hosts ["embedded"] needs the engine: make install-clickhouse, '
+            'or pip install "tracker[embedded-clickhouse]"'
         ) from error
     except Error as error:
         why = "another process has it" if _is_locked(folder) else str(error)[:_MOST_CHARACTERS]

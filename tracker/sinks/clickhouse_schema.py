@@ -113,11 +113,11 @@ async def _applied(engine: Database, place: Place) -> dict[int, str] | None:
 async def _apply(engine: Database, source: Source, waiting: Sequence[Migration], place: Place) -> None:
     await _refuse_to_replace_tables(engine, source.views, place)
     for statement in beginnings(place):
-        await _run(engine, statement, DDL, place)
+        await _run(engine, statement, DDL, place, logging.DEBUG)
     for migration in waiting:
-        for statement in source.forms(migration, place):
-            await _run(engine, statement, DDL, place)
-        await _run(engine, record(migration, place), DDL, place)
+        for statement in (*source.forms(migration, place), record(migration, place)):
+            await _run(engine, statement, DDL, place, logging.DEBUG)
+        log.info("%s: %s applied", engine.place, migration.name)
 
 
 async def _refuse_to_replace_tables(engine: Database, views: Collection[str], place: Place) -> None:
@@ -140,9 +140,11 @@ async def _refuse_to_replace_tables(engine: Database, views: Collection[str], pl
             )
 
 
-async def _run(engine: Database, statement: str, settings: Settings, place: Place) -> None:
+async def _run(
+    engine: Database, statement: str, settings: Settings, place: Place, level: int = logging.INFO
+) -> None:
     first_line = statement.partition("\n")[0]
-    log.info("%s: %s", engine.place, first_line)
+    log.log(level, "%s: %s", engine.place, first_line)
     try:
         await engine.command(statement, settings, anywhere=True)
     except Complaint as complaint:
