@@ -72,16 +72,22 @@ def made_to_run(checkout: Path, config: str) -> Iterator[int]:
         env={**os.environ, "TRACKER_PROXYEXCEPTHTTP": f"127.0.0.1:{number}"},
         start_new_session=True,
     )
+    try:
+        wait_until_ready(number)
+        yield number
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def wait_until_ready(port: int) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{number}/readyz", timeout=1).close()
-            break
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1).close()
+            return
         except OSError:
             time.sleep(0.05)
-    yield number
-    os.killpg(process.pid, signal.SIGTERM)
-    process.wait(timeout=30)
 
 
 @pytest.fixture(scope="module")
