@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.support.batches import batch
 from tests.support.clickhouse import made_before
-from tracker.commands.backup_folder import BackupFolder, File, write
+from tracker.commands.backup_folder import BackupFolder, File
+from tracker.commands.backup_writing import write
 from tracker.errors import TrackerError
 from tracker.sinks.backup import restore, snapshot_of, stream
 from tracker.sinks.base import Sink

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from tracker import __version__
-from tracker.commands.backup_folder import BackupFolder, write
+from tracker.commands.backup_folder import BackupFolder
+from tracker.commands.backup_writing import write
 from tracker.commands.client import ControlClient
 from tracker.commands.local import open_spool
 from tracker.commands.settings import load_config, store_to_ask
-from tracker.config import Config, Service
+from tracker.config import Config
 from tracker.errors import TrackerError
 from tracker.settings import sink_settings
 from tracker.sinks.backup import LEDGER, restore, snapshot_of, stream
@@ -21,7 +22,7 @@ from tracker.web.control_socket import is_listening
 async def run_backup(config_file: Path, store: str, folder: Path) -> int:
     """Copy the store into a new or empty folder. Raises TrackerError, and leaves no half a backup."""
     config = load_config(config_file)
-    service = chosen(config, store)
+    service = store_to_ask(config, store, is_only=True)
     about = {
         "made_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "tracker": __version__,
@@ -36,7 +37,7 @@ async def run_backup(config_file: Path, store: str, folder: Path) -> int:
 async def run_restore(config_file: Path, store: str, folder: Path) -> int:
     """Put a copy into the store, while no server runs. Raises TrackerError, InUse when one does."""
     config = load_config(config_file)
-    service = chosen(config, store)
+    service = store_to_ask(config, store, is_only=True)
     if is_listening(config.admin.socket):
         raise TrackerError(f"a server runs at {config.admin.socket}: stop it first, and restore then")
     copy = BackupFolder.open(folder)
@@ -47,14 +48,6 @@ async def run_restore(config_file: Path, store: str, folder: Path) -> int:
         spool.close()
     print(f"OK: {folder} of {copy.made_at} into {service.name}: {_said(rows)}")
     return 0
-
-
-def chosen(config: Config, store: str) -> Service:
-    """The store that is meant; '' only where there is one. Raises TrackerError."""
-    if not store and len(config.sinks) > 1:
-        names = ", ".join(service.name for service in config.sinks)
-        raise TrackerError(f"say which store, --store NAME; there are: {names}")
-    return store_to_ask(config, store)
 
 
 def _parts(config: Config, settings: SinkSettings) -> AsyncGenerator[bytes | Mapping[str, Any], None]:

@@ -111,6 +111,8 @@ def _end_of(line: bytes) -> dict[str, Any]:
         told = json.loads(line)
     except ValueError as failure:
         raise Refused("the server broke off", {}) from failure
+    if not isinstance(told, dict) or not told.keys() & {"end", "error"}:
+        raise Refused("the server broke off", {})
     if "error" in told:
         raise Refused(f"the server stopped: {told['error']}", told)
     return dict(told["end"])

@@ -23,16 +23,21 @@ def load_and_warn(path: Path, overrides: Mapping[str, str], environment: Mapping
     return loaded
 
 
-def store_to_ask(config: Config, name: str) -> Service:
-    """The store of this name, or the only one of this service; '' means the first. Raises ConfigError."""
+def store_to_ask(config: Config, name: str, *, is_only: bool = False) -> Service:
+    """The store of this name, or the only one of this service; '' means the first. Raises ConfigError.
+
+    `is_only`: '' means the one there is, for what must not happen to another.
+    """
     stores = [service for service in config.sinks if service.service in ASKERS]
     if not stores:
         raise ConfigError(f"no store in Notify can answer questions; configure one of {', '.join(ASKERS)}")
+    names = ", ".join(store.name for store in stores)
+    if not name and is_only and len(stores) > 1:
+        raise ConfigError(f"say which store, --store NAME; there are: {names}")
     if not name:
         return stores[0]
     named = [store for store in stores if store.name == name]
     found = named or [store for store in stores if store.service == name]
     if len(found) == 1:
         return found[0]
-    names = ", ".join(store.name for store in stores)
     raise ConfigError(f"{'several stores are' if found else 'no store is'} called {name}; there are: {names}")

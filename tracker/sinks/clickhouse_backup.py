@@ -22,8 +22,18 @@ from tracker.sinks.clickhouse_errors import name_of
 from tracker.sinks.registry import SinkSettings
 from tracker.tables import CATALOGUE, Kind, Table
 
-READING: Settings = {"output_format_json_quote_denormals": 1}
-"""Beside an engine's own settings: what is not finite as text that can be read again."""
+READING: Settings = {
+    "date_time_output_format": "simple",
+    "output_format_json_quote_denormals": 1,
+    "max_block_size": 1024,
+    "max_threads": 1,
+    "read_overflow_mode": "throw",
+    "result_overflow_mode": "throw",
+    "skip_unavailable_shards": 0,
+    "timeout_overflow_mode": "throw",
+}
+"""Beside an engine's own settings, whatever a user's profile says: values that can be read again, what is not
+finite as text, every row or an error, and little memory."""
 PIECE_BYTES = 32 << 20
 """Of one insert; a part for each month is made of it."""
 COLUMNS = (
@@ -62,25 +72,10 @@ class ClickHouseSnapshot:
     async def rows(self, table: str, columns: Sequence[str]) -> AsyncGenerator[bytes, None]:
         """As `Snapshot.rows`."""
         question = f"SELECT {', '.join(columns)} FROM {table} FINAL"  # noqa: S608 (the catalogue's names)
-        rest = b""
         with _translated(self._engine):
             async with aclosing(self._engine.stream(question, READING)) as pieces:
                 async for piece in pieces:
-                    lines, end, rest = (rest + piece).rpartition(b"\n")
-                    if end:
-                        yield self._whole(lines + end)
-        if rest:
-            raise self._broken()
-
-    def _whole(self, lines: bytes) -> bytes:
-        """The lines, when each is an object: a server that fails in the middle says so behind half of one."""
-        ends = lines.count(b"\n")
-        if not lines.startswith(b"{") or lines.count(b"\n{") + 1 != ends or lines.count(b"}\n") != ends:
-            raise self._broken()
-        return lines
-
-    def _broken(self) -> QueryError:
-        return QueryError(f"clickhouse {self._engine.place}: the answer broke off")
+                    yield piece
 
 
 @asynccontextmanager
@@ -93,21 +88,23 @@ async def snapshot(settings: SinkSettings, sink: Sink | None) -> AsyncIterator[C
 @asynccontextmanager
 async def _engine(settings: SinkSettings) -> AsyncIterator[Engine]:
     """An open engine of its own. Raises QueryError."""
-    server = settings.server
-    if server is not None and len(server.hosts) > 1 and not server.cluster:
-        raise QueryError(
-            f"{settings.name}: each of its hosts holds rows of its own; use a configuration that names one"
-        )
-    places = [settings] if server is None else [_with_host(settings, host) for host in server.hosts]
-    engine = await _first_open(places)
+    engine = await _first_open(_places(settings))
     try:
         yield engine
     finally:
         await engine.close()
 
 
-def _with_host(settings: SinkSettings, host: tuple[str, int]) -> SinkSettings:
-    return replace(settings, server=replace(settings.server, hosts=(host,))) if settings.server else settings
+def _places(settings: SinkSettings) -> Sequence[SinkSettings]:
+    """Where all rows are, in the order of trying. Raises QueryError when each place has rows of its own."""
+    server = settings.server
+    if server is None:
+        return [settings]
+    if len(server.hosts) > 1 and not server.cluster:
+        raise QueryError(
+            f"{settings.name}: each of its hosts holds rows of its own; use a configuration that names one"
+        )
+    return [replace(settings, server=replace(server, hosts=(host,))) for host in server.hosts]
 
 
 async def _first_open(places: Sequence[SinkSettings]) -> Engine:
@@ -129,6 +126,7 @@ async def _first_open(places: Sequence[SinkSettings]) -> Engine:
 async def restore(settings: SinkSettings, copy: Copy) -> Mapping[str, int]:
     """As `backup.restore`."""
     tables = [table for table in copy.tables if table in CATALOGUE]
+    _places(settings)
     sink = from_settings(settings)
     try:
         await sink.open()
@@ -164,7 +162,7 @@ async def _refuse_newer(engine: Engine, copy: Copy) -> None:
     held = {}
     for table in CATALOGUE:
         with _translated(engine):
-            (((rows,),)) = (await engine.ask(f"SELECT count() FROM {table} FINAL")).rows  # noqa: S608 (the catalogue's)
+            (((rows,),)) = (await engine.ask(f"SELECT count() FROM {table} FINAL", READING)).rows  # noqa: S608 (the catalogue's)
         if rows:
             held[table] = int(rows)
     refuse_newer_columns(copy, list(held))
@@ -180,7 +178,7 @@ async def _count_known(engine: Engine, table: Table, copy: Copy) -> int:
     for data, _ in copy.pieces(table.name, PIECE_BYTES):
         for versions in _asked(table, data):
             with _translated(engine):
-                told = await engine.ask(_question(table, versions))
+                told = await engine.ask(_question(table, versions), READING)
             found += sum(1 for row in told.rows if _is_known(table, row, versions))
     return found
 

@@ -28,6 +28,7 @@ from tracker.sinks.clickhouse_engine import (
     Unreachable,
     told,
 )
+from tracker.sinks.clickhouse_lines import Lines
 from tracker.sinks.clickhouse_sql import literal
 from tracker.sinks.ndjson import handed_over
 from tracker.tuning import stay_in_background
@@ -102,12 +103,15 @@ class EmbeddedEngine:
         """As `Engine.stream`."""
         clause = _clause({**READ_SETTINGS, **(settings or {})})
         source: Any = await self._run(lambda client: client.raw_stream(f"{sql}\n{clause}", fmt="JSONEachRow"))
+        answer = Lines()
         try:
             while piece := await self._in_thread(lambda _: source.read(STREAM_BYTES)):
-                yield piece
+                if lines := answer.take(piece):
+                    yield lines
         finally:
             with suppress(Unreachable):  # closed meanwhile, and the source with it
                 await self._in_thread(lambda _: source.close())
+        answer.end()
 
     async def insert(self, table: str, data: bytes, settings: Settings | None = None) -> None:
         """As `Engine.insert`, through a file in the hand-over folder."""

@@ -93,9 +93,9 @@ class Engine(Protocol):
         """Answer one SELECT without FORMAT and SETTINGS of its own."""
 
     def stream(self, sql: str, settings: Settings | None = None) -> AsyncGenerator[bytes, None]:
-        """The rows of one SELECT as lines of JSON, in pieces of any size and never all in memory.
+        """The rows of one SELECT as whole lines of JSON, in pieces of any size and never all in memory.
 
-        An engine runs nothing else meanwhile. What it says when it fails in the middle may be the last piece.
+        An engine runs nothing else meanwhile. An answer that ends too early, wherever, is raised.
         """
 
     async def insert(self, table: str, data: bytes, settings: Settings | None = None) -> None:

@@ -26,6 +26,7 @@ from tracker.sinks.clickhouse_engine import (
     Unreachable,
     told,
 )
+from tracker.sinks.clickhouse_lines import AS_ARRAY, ArrayLines
 
 T = TypeVar("T")
 
@@ -106,11 +107,14 @@ class HttpEngine:
     async def stream(self, sql: str, settings: Settings | None = None) -> AsyncGenerator[bytes, None]:
         """As `Engine.stream`. Each piece, not the whole, must come within the time for an answer."""
         client = self._now_open()
-        chosen = {"database": self.database, **READ_SETTINGS, **(settings or {})}
+        chosen = {"database": self.database, **READ_SETTINGS, **AS_ARRAY, **(settings or {})}
         opened = await _told_or_raised(client.raw_stream(sql, settings=chosen, fmt="JSONEachRow"))
+        answer = ArrayLines()
         async with opened as pieces:
             while piece := await _told_or_raised(anext(pieces, b"")):
-                yield piece
+                if lines := answer.take(piece):
+                    yield lines
+        answer.end()
 
     async def insert(self, table: str, data: bytes, settings: Settings | None = None) -> None:
         """As `Engine.insert`. A body that can be read only once keeps the driver from sending it again."""

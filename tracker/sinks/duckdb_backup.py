@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import uuid_utils
 
-from tracker.errors import QueryError, RowsRejected, SinkError, TrackerError
+from tracker.errors import QueryError, SinkError, TrackerError
 from tracker.events import Batch
 from tracker.sinks import ndjson
 from tracker.sinks.backup import LEDGER, Copy, Digest, newer_rows, refuse_difference, refuse_newer_columns
@@ -73,8 +73,6 @@ async def restore(settings: SinkSettings, copy: Copy) -> Mapping[str, int]:
 def _translated(name: str) -> Iterator[None]:
     try:
         yield
-    except RowsRejected as error:
-        raise TrackerError(f"{name}: {error}") from error
     except SinkError as error:
         raise TrackerError(f"{name}: {error}") from error
     except duckdb.Error as error:
@@ -84,8 +82,14 @@ def _translated(name: str) -> Iterator[None]:
 
 
 def _made(settings: SinkSettings, copy: Copy) -> Path:
-    """A new file beside the store's with all that the copy holds, closed and durable."""
+    """A new file beside the store's with all that the copy holds, closed and durable.
+
+    An old one that somebody has open, or that is none, is complained about before the work and not behind it.
+    """
     database = Path(settings.context)
+    _refuse_orphan(database.with_name(f"{database.name}.wal"), database)
+    if database.exists():
+        _empty_log(settings_of(settings))
     new = database.with_name(f"{database.name}.restoring")
     _discard(new)
     try:
@@ -94,6 +98,14 @@ def _made(settings: SinkSettings, copy: Copy) -> Path:
         _discard(new)
         raise
     return new
+
+
+def _refuse_orphan(log: Path, database: Path) -> None:
+    """Raise TrackerError for a log of a file that is gone: it would be replayed into the new one."""
+    if log.exists() and not database.exists():
+        raise TrackerError(
+            f"{log} is the log of a file that is not there: move it to where {database.name} is"
+        )
 
 
 def _discard(new: Path) -> None:

@@ -9,12 +9,15 @@ from typing import Any
 
 import orjson
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.disks import fill, small_disk
 from tests.support.typed import typed_here
-from tracker.commands.backup_folder import MANIFEST, BackupFolder, write
+from tracker.commands.backup_folder import MANIFEST, BackupFolder
+from tracker.commands.backup_writing import write
+from tracker.commands.client import ControlClient, Refused
 from tracker.errors import QueryError, TrackerError
 
 ABOUT = {"made_at": "2026-11-22T03:00:00.000+00:00", "store": "duckdb:test"}
@@ -106,6 +109,33 @@ def test_a_stream_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_stream_that_ends_without_its_last_word_leaves_nothing(tmp_path: Path) -> None:
+    async def cut() -> AsyncGenerator[bytes | Mapping[str, Any], None]:
+        yield head("events", ["eid"]) + rows(1000)
+
+    with pytest.raises(TrackerError, match="the store broke off"):
+        asyncio.run(write(cut(), tmp_path / "new", ABOUT))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("last", [rows(1), head("logs", ["id"])], ids=["a row", "a table"])
+async def test_a_servers_answer_that_ends_at_a_lines_end_is_not_whole(tmp_path: Path, last: bytes) -> None:
+    async def backup(_: web.Request) -> web.Response:
+        return web.Response(body=head("events", ["eid"]) + rows(3) + last)
+
+    app = web.Application()
+    app.router.add_get("/backup", backup)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.UnixSite(runner, str(tmp_path / "socket")).start()
+    try:
+        with pytest.raises(Refused, match="the server broke off"):
+            await write(ControlClient(tmp_path / "socket").stream("/backup"), tmp_path / "new", ABOUT)
+    finally:
+        await runner.cleanup()
+    assert not await asyncio.to_thread((tmp_path / "new").exists)
+
+
 def test_a_full_disk_is_said_and_leaves_no_file() -> None:
     with small_disk(4) as disk:
         fill(disk, leave=16_384)
@@ -181,7 +211,7 @@ def test_which_store_must_be_said_where_there_are_two(tmp_path: Path) -> None:
     config.write_text(json.dumps({"Notify": stores}), encoding="utf-8")
     for command in ("backup", "restore"):
         done = typed_here(command, str(config), str(tmp_path / "backup"))
-        assert done.code == 1
+        assert done.code == 78  # EX_CONFIG
         assert "--store NAME; there are: duckdb:a.duckdb, duckdb:b.duckdb" in done.err
     assert not (tmp_path / "backup").exists()
 
