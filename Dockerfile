@@ -11,7 +11,7 @@ RUN python3 -m venv /opt/venv \
  && /opt/venv/bin/python -m pip uninstall --yes --quiet setuptools pip
 
 FROM python:3.11-slim-bookworm AS tracker
-RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin tracker \
+RUN useradd --uid 10001 --no-create-home --home-dir /app --shell /usr/sbin/nologin tracker \
  && install --directory --owner=tracker --group=tracker --mode=0700 /app/data
 COPY --from=dependencies /opt/venv /opt/venv
 COPY . /app/

@@ -14,7 +14,7 @@ SURE_WITH = [ "$(SURE)" = yes ] || { echo "This removes data: make $@ SURE=yes" 
 
 .DEFAULT_GOAL := help
 .PHONY: help run install install-clickhouse install-dev test test-long reliability lint format bench fuzz docs lock clean \
-	build deps fmt benchmark info status \
+	build deps fmt benchmark test-all test-single test-cluster test-db-writes info status \
 	docker-build docker-run docker-stop docker-clean docker-logs docker-shell docker-clickhouse-shell docker-verify-tables \
 	docker-test-events docker-test-messaging docker-test-all docker-rebuild-test docker-test \
 	cluster-start cluster-stop cluster-status cluster-logs cluster-test cluster-clean \
@@ -31,6 +31,10 @@ install: $(VENV)/.installed ## virtual environment with the locked dependencies
 install-clickhouse: $(VENV)/.installed-clickhouse ## the same, with ClickHouse's engine for "Hosts": ["embedded"] (chdb, 0.6 GB)
 
 install-dev: $(VENV)/.installed-dev ## the same, with what tests and lint need
+
+# Hundreds of processes are started: each finds its modules compiled, also where nothing may be written beside them.
+test test-long reliability: export PYTHONDONTWRITEBYTECODE =
+test test-long reliability: export PYTHONPYCACHEPREFIX = $(CURDIR)/$(VENV)/pycache
 
 test: install-dev ## the everyday tests (under five minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -74,6 +78,12 @@ build: install ## as install
 deps: install-dev ## as install-dev
 fmt: format ## as format
 benchmark: bench ## as bench
+test-all: lint test test-long ## lint, test, test-long
+test-single: docker-test-all ## as docker-test-all
+test-cluster: cluster-test ## as cluster-test
+
+test-db-writes: install-dev ## what every store must do with rows, and both stores compared row by row
+	$(BIN)/python -m pytest -m "long or not long" tests/contracts tests/integration/test_side_by_side.py
 
 info: ## what is installed here
 	@$(PYTHON) --version
@@ -82,8 +92,8 @@ info: ## what is installed here
 	@clickhouse --version 2>/dev/null || echo "clickhouse: not on the PATH"
 
 status: ## how the server of config.json is, and the ClickHouse servers started here
-	@-$(BIN)/python -m tracker status --config $(CONFIG)
-	@for home in data/cluster data/clickhouse-server; do if [ -e $$home/cluster.json ]; then $(CLUSTER) status --home $$home; fi; done
+	@$(BIN)/python -m tracker status --config $(CONFIG) || true
+	@for home in data/cluster $(ONE); do if [ -e $$home/cluster.json ]; then $(CLUSTER) status --home $$home; fi; done
 
 # Docker: cluster/docker.sh says what can be set (WITH_CLICKHOUSE=1, DOCKER_NETWORK=host, TRACKER_PORT=…).
 
@@ -104,7 +114,7 @@ docker-test-events docker-test-messaging docker-test-all docker-rebuild-test:
 	@./cluster/docker.sh $(@:docker-%=%)
 
 docker-test: install-dev ## build and run the image in a Docker of the tests' own (root; some minutes)
-	DOCKER_TESTS=1 $(BIN)/python -m pytest -m long --timeout 1800 tests/integration/test_docker.py
+	DOCKER_TESTS=1 $(BIN)/python -m pytest -m long tests/integration/test_docker.py
 
 # ClickHouse: cluster/README.md says what can be set (CLUSTER_OPTIONS="--shards 3 --replicas 2").
 

@@ -6,14 +6,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cluster import control, trial
+from cluster import control, trial_parts
 from cluster.description import FILE, Description, Unusable, read
-from cluster.home import Home, opened, write_files
+from cluster.home import Home, opened, write_compose, write_files
 from cluster.node import node
 from cluster.plan import in_containers, on_machines, plan
-from cluster.server_config import in_container
+from cluster.server_config import in_container, on_machine
 
 HOME = Path("data/cluster")
+ONE = Path("data/clickhouse-server")
+"""Where `make clickhouse-start` puts a server on its own."""
 UNUSABLE, NOT_THERE = 78, 1
 
 
@@ -37,8 +39,8 @@ def _do(typed: argparse.Namespace) -> int:
         return 0
     home = opened(typed.home)
     if home is None:
-        print(f"no cluster in {typed.home}: `make cluster-start` makes one", file=sys.stderr)
-        return NOT_THERE
+        print(f"nothing in {typed.home}: `make {_start(typed.home)}` makes it", file=sys.stderr)
+        return 0 if typed.action == "clean" else NOT_THERE
     return _with(home, typed)
 
 
@@ -46,20 +48,28 @@ def _with(home: Home, typed: argparse.Namespace) -> int:
     if typed.action == "logs":
         return control.logs(home, typed.lines)
     actions = {
-        "stop": control.stop, "status": control.status, "clean": control.clean, "test": trial.run,
+        "stop": control.stop, "status": control.status, "clean": control.clean, "test": trial_parts.run,
         "console": control.console,
     }  # fmt: skip
     return actions[typed.action](home)
 
 
+def _start(home: Path) -> str:
+    return "clickhouse-start" if home == ONE else "cluster-start"
+
+
 def _write(typed: argparse.Namespace) -> int:
     described = _description(typed)
-    on_one = described.shards * described.replicas
+    servers = described.shards * described.replicas
     if typed.machines_run_it:
-        planned, neighbours = plan(described, on_machines), on_one // len(described.machines) - 1
+        planned = plan(described, on_machines)
+        neighbours = servers // len(described.machines) - 1
+        folders = {each.name: on_machine(each, neighbours) for each in planned.servers}
     else:
-        planned, neighbours = plan(described, in_containers), on_one - 1
-    write_files(planned, typed.to, lambda _: in_container(neighbours=neighbours))
+        planned = plan(described, in_containers)
+        folders = {each.name: in_container(neighbours=servers - 1) for each in planned.servers}
+        write_compose(planned, typed.to)
+    write_files(planned, typed.to, folders.__getitem__)
     return 0
 
 

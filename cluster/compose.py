@@ -40,7 +40,6 @@ def _service(server: Server, outside: Ports) -> Mapping[str, object]:
             f"127.0.0.1:{outside.http}:{inside.http}", f"127.0.0.1:{outside.native}:{inside.native}",
         ],
         "networks": [NETWORK],
-        "ulimits": {"nofile": {"soft": 262144, "hard": 262144}},
         "healthcheck": {
             "test": ["CMD", "clickhouse", "client", "--user", USER, "--query", "SELECT 1"],
             "interval": "5s",

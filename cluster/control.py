@@ -11,7 +11,7 @@ from pathlib import Path
 from cluster.asking import NoAnswer, Server, is_ready, until
 from cluster.description import Description, Unusable
 from cluster.home import Home, opened
-from cluster.runners import MISSING, Runner, available, runner_of
+from cluster.runners import Runner, available, missing, runner_of
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 120
@@ -24,7 +24,7 @@ def start(folder: Path, description: Description, runner: str | None) -> int:
     if home is None:
         chosen = available(runner)
         if chosen is None:
-            print("\n".join(MISSING), file=sys.stderr)
+            print(missing(runner), file=sys.stderr)
             return 2
         home = Home(folder, description, chosen)
     elif home.description != description:

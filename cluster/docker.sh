@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # What the Makefile's `docker-` targets do, with the image `tracker:latest` in a container `v4-tracker-1`.
 #
-# WITH_CLICKHOUSE=1   the image that has a ClickHouse server beside the tracker
-# DOCKER_NETWORK      of builds and containers, for machines whose Docker has no bridge ("host")
-# SURE=yes            for what removes data
+# WITH_CLICKHOUSE=1    the image that has a ClickHouse server beside the tracker
+# TRACKER_PORT         where it listens on loopback, 8880; CLICKHOUSE_HTTP_PORT of the server beside it, 8123
+# DOCKER_NETWORK=host  of builds and containers, for machines whose Docker has no bridge
+# SURE=yes             for what removes data
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -13,6 +14,7 @@ image=$target:latest
 container=${CONTAINER:-v4-tracker-1}
 port=${TRACKER_PORT:-8880}
 url=http://127.0.0.1:$port
+clickhouse_port=${CLICKHOUSE_HTTP_PORT:-8123}
 network=${DOCKER_NETWORK:+--network=$DOCKER_NETWORK}
 wait_seconds=${WAIT_SECONDS:-60}
 
@@ -68,11 +70,16 @@ build() {
 }
 
 run() {
+    ! docker container inspect "$container" >/dev/null 2>&1 || stop_here 1 "container $container is there already: make docker-stop"
     docker image inspect "$image" >/dev/null 2>&1 || build
-    local own=()
-    [ "$target" = tracker ] || own=(--volume "$container-clickhouse:/var/lib/clickhouse" --env CLICKHOUSE_PASSWORD
-        --publish 127.0.0.1:8123:8123 --publish 127.0.0.1:9000:9000 --ulimit nofile=262144:262144)
-    docker run --detach --name "$container" $network --publish "127.0.0.1:$port:$port" \
+    local own=() ports=("$port:$port")
+    [ "$target" = tracker ] || {
+        own=(--volume "$container-clickhouse:/var/lib/clickhouse" --env CLICKHOUSE_PASSWORD
+            --env "CLICKHOUSE_HTTP_PORT=$clickhouse_port")
+        ports+=("$clickhouse_port:$clickhouse_port" 9000:9000)
+    }
+    [ "${DOCKER_NETWORK:-}" = host ] || own+=("${ports[@]/#/--publish=127.0.0.1:}")
+    docker run --detach --name "$container" $network \
         --env "TRACKER_PROXYEXCEPTHTTP=0.0.0.0:$port" --volume "$container-data:/app/data" \
         --cap-drop ALL --security-opt no-new-privileges --stop-timeout 90 --restart unless-stopped \
         "${own[@]}" "$image" >/dev/null
@@ -108,7 +115,7 @@ test_messaging() {
     need_container
     local thread
     thread=$(docker exec "$container" python -c 'import uuid; print(uuid.uuid4())')
-    post /tr/v1/str/ "{\"tid\": \"$thread\", \"ename\": \"campaign_update\", \"campaign\": \"Docker\", \"subject\": \"Hello\"}"
+    post /tr/v1/str/ "{\"tid\": \"$thread\", \"ename\": \"campaign_update\", \"campaign_status\": \"active\", \"subject\": \"Hello\"}"
     expect "a thread" "SELECT count(*) AS n FROM mthreads WHERE tid = '$thread'" 1
     expect "its message" "SELECT count(*) AS n FROM mstore WHERE tid = '$thread'" 1
 }
@@ -124,6 +131,7 @@ case ${1:-} in
     build) build ;;
     run) run ;;
     stop)
+        docker container inspect "$container" >/dev/null 2>&1 || stop_here 1 "there is no container $container"
         docker stop "$container" >/dev/null
         docker rm "$container" >/dev/null
         echo "$container is gone; its data stays in the volume $container-data"

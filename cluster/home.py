@@ -76,6 +76,8 @@ class Home:
         for name in (PASSWORD, SECRET):
             _keep_secret(self.folder / name.lower())
         write_files(self.plan, self.folder, self._folders)
+        if self.runner == COMPOSE:
+            write_compose(self.plan, self.folder)
         self.tracker_config.write_text(tracker_config(self.plan, self.tracker_hosts), encoding="utf-8")
         said = {**asdict(self.description), "runner": self.runner}
         (self.folder / STATE).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
@@ -114,13 +116,18 @@ def opened(folder: Path) -> Home | None:
 
 
 def write_files(plan: Plan, folder: Path, folders: FoldersOf) -> None:
-    """The servers' files and the Compose file; no secrets, so that a container's user can read them."""
+    """The servers' files; no secrets, so that a container's user can read them."""
     for server in plan.servers:
         place = folder / server.name
         place.mkdir(parents=True, exist_ok=True)
         place.chmod(0o755)
         _lay(place / "config.xml", config_xml(plan, server, folders(server.name)))
         _lay(place / "users.xml", users_xml(folders(server.name)))
+
+
+def write_compose(plan: Plan, folder: Path) -> None:
+    """The Compose file that runs these servers, beside their files."""
+    folder.mkdir(parents=True, exist_ok=True)
     _lay(folder / "compose.yml", compose_file(plan))
 
 

@@ -15,9 +15,7 @@ from xml.etree.ElementTree import Element
 from cluster.description import Description, Ports, Unusable
 from cluster.home import tracker_config
 from cluster.plan import Keeper, Plan, Server, on_machines, plan
-from cluster.server_config import Folders, config_xml, in_container, users_xml
-
-DATA, LOG = "/var/lib/clickhouse", "/var/log/clickhouse-server"
+from cluster.server_config import DATA, LOG, Folders, config_xml, in_container, users_xml
 
 
 @dataclass(frozen=True, slots=True)

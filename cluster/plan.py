@@ -8,9 +8,9 @@ two sets of macros and a second form of the schema.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from cluster.description import Description, Ports
+from cluster.description import Description, Ports, Unusable
 
 Hosting = Callable[[str, int], str]
 """Machine and place on it -> host under which that server is found."""
@@ -56,11 +56,6 @@ class Plan:
         numbers = sorted({server.shard for server in ordered})
         return tuple(tuple(each for each in ordered if each.shard == number) for number in numbers)
 
-    @property
-    def is_replicated(self) -> bool:
-        """A machine may go away and nothing is missing."""
-        return all(len(replicas) > 1 for replicas in self.shards)
-
 
 def in_containers(machine: str, place: int) -> str:
     """Each server is a container, and so a host, of its own."""
@@ -78,7 +73,7 @@ def on_machines(machine: str, _place: int) -> str:
 
 
 def plan(described: Description, hosting: Hosting) -> Plan:
-    """Where everything runs."""
+    """Where everything runs. Raises Unusable when servers of one host would need the same port."""
     machines = described.machines
     layout: list[list[tuple[int, int]]] = [[] for _ in machines]
     for number in range(described.shards * described.replicas):
@@ -93,7 +88,21 @@ def plan(described: Description, hosting: Hosting) -> Plan:
             keeper = index + 1 if place == 0 and index < keepers else None
             name, ports = in_containers(machine, place), described.ports.moved(shift)
             servers.append(Server(name, machine, host, shard, replica, ports, keeper))
+    _refuse_shared_ports(servers)
     return Plan(described.name, described.layer, tuple(servers), _keepers(servers))
+
+
+def _refuse_shared_ports(servers: list[Server]) -> None:
+    used: dict[tuple[str, int], str] = {}
+    for server in servers:
+        for each in fields(Ports):
+            port: int = getattr(server.ports, each.name)
+            other = used.setdefault((server.host, port), f"{each.name} of {server.name}")
+            if other != f"{each.name} of {server.name}":
+                raise Unusable(
+                    f"ports: {port} on {server.host} would be {other} and {each.name} of {server.name}; "
+                    "put the numbers in the description further apart"
+                )
 
 
 def _keepers(servers: list[Server]) -> tuple[Keeper, ...]:

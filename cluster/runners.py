@@ -20,10 +20,7 @@ STOP_SECONDS = 60
 LOG = "clickhouse-server.log"
 CLIENT = ["clickhouse", "client", "--user", USER, "--database", "sfpla"]
 """Reads its password from the environment."""
-MISSING = (
-    "Neither Docker (running, with Compose) nor a `clickhouse` binary on the PATH was found.",
-    'Install one of them, or use the embedded engine, which needs neither ("Hosts": ["embedded"]).',
-)
+_DOCKER, _BINARY = "Docker (running, with Compose)", "a `clickhouse` binary on the PATH"
 
 
 class Runner(Protocol):
@@ -53,6 +50,17 @@ def available(wanted: str | None) -> str | None:
     if wanted != NATIVE and compose_command() is not None:
         return COMPOSE
     return NATIVE if wanted != COMPOSE and shutil.which("clickhouse") else None
+
+
+def missing(wanted: str | None) -> str:
+    """What to say when there is nothing to run servers with: two lines."""
+    only = {COMPOSE: f"No {_DOCKER}", NATIVE: f"No {_BINARY.removeprefix('a ')}"}
+    found = only[wanted] if wanted else f"Neither {_DOCKER} nor {_BINARY}"
+    return (
+        f"{found} was found.\n"
+        f"Install {'it' if wanted else 'one of them'}, "
+        'or use the embedded engine, which needs no server ("Hosts": ["embedded"]).'
+    )
 
 
 def compose_command() -> list[str] | None:
@@ -205,21 +213,17 @@ def _binary(folder: Path) -> str:
 
 
 def _runs(pid: int) -> bool:
-    try:
-        ended, _ = os.waitpid(pid, os.WNOHANG)  # a child of this very process would stay as a zombie
-        if ended:
-            return False
-    except ChildProcessError:
-        pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    """Whether it does, or a thread of it; it does not when only its end was not asked about (a zombie)."""
+    state = _told_of(pid, "stat=").strip()
+    return bool(state) and (not state.startswith("Z") or "l" in state)
 
 
 def _command_line(pid: int) -> str:
-    command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+    return _told_of(pid, "command=")
+
+
+def _told_of(pid: int, what: str) -> str:
+    command = ["ps", "-ww", "-o", what, "-p", str(pid)]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 

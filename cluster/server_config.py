@@ -17,6 +17,8 @@ PASSWORD, SECRET = "CLICKHOUSE_PASSWORD", "CLICKHOUSE_CLUSTER_SECRET"
 """Environment variables: of the user, and of the servers among themselves."""
 HASH = "CLICKHOUSE_PASSWORD_SHA256"
 """The variable the server reads: SHA-256 of the user's password, in hexadecimal."""
+DATA, LOG = "/var/lib/clickhouse", "/var/log/clickhouse-server"
+"""Where ClickHouse's own packages and images have a server's data and log."""
 REPLICA_PATH = "/clickhouse/tables/{layer}-{shard}/{database}/{table}"
 DDL_PATH = "/clickhouse/task_queue/ddl"
 
@@ -39,11 +41,15 @@ class Folders:
     """How many other servers share this machine's memory."""
 
 
-def in_container(
-    data: str = "/var/lib/clickhouse", log: str = "/var/log/clickhouse-server", neighbours: int = 0
-) -> Folders:
+def in_container(data: str = DATA, log: str = LOG, neighbours: int = 0) -> Folders:
     """Of a server in a container; the container's network decides who can come."""
     return Folders(data, log, ("0.0.0.0",), ("0.0.0.0/0", "::/0"), is_console=True, neighbours=neighbours)  # noqa: S104
+
+
+def on_machine(server: Server, neighbours: int) -> Folders:
+    """Of a server on a machine of its own, or beside others, whose folders have their number."""
+    number = server.name.removeprefix(server.machine)
+    return in_container(DATA + number, LOG + number, neighbours)
 
 
 def on_loopback(folder: str, neighbours: int = 0) -> Folders:

@@ -1,10 +1,14 @@
 """The cluster's form on a real engine with a cluster's configuration and a real Keeper (ZooKeeper)."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cluster.description import read
+from cluster.plan import on_loopback, plan
+from tests.support.architectures import ARCHITECTURES, shards_in_one
 from tests.support.clickhouse_clustered import ClusteredEngine, clustered_engine
 from tests.support.zookeeper import zookeeper
 from tracker.sinks import clickhouse_upkeep as upkeep
@@ -26,6 +30,7 @@ CLUSTER = "tracker_cluster"
 ON_CLUSTER = Place("sfpla", CLUSTER)
 EACH = Place("sfpla", CLUSTER, is_by_each=True)
 LAYOUT = Layout(cluster=CLUSTER)
+DEFAULT = plan(read(), on_loopback)
 
 pytestmark = pytest.mark.long
 
@@ -59,7 +64,10 @@ async def made(engine: ClusteredEngine, source: Source) -> None:
 
 async def test_the_whole_schema_is_made_of_replicated_and_distributed_tables(tmp_path: Path) -> None:
     source = read_source(FOLDER)
-    with zookeeper(tmp_path) as keeper, clustered_engine(tmp_path, "sfpla", CLUSTER, 2, keeper) as engine:
+    with (
+        zookeeper(tmp_path) as keeper,
+        clustered_engine(tmp_path, "sfpla", DEFAULT, keeper_port=keeper) as engine,
+    ):
         await made(engine, source)
         await made(engine, source)  # nothing the second time
         kinds = {table: found.engine for table, found in (await stored_tables(engine)).items()}
@@ -75,8 +83,38 @@ async def test_the_whole_schema_is_made_of_replicated_and_distributed_tables(tmp
         **dict.fromkeys(source.views, "View"),
     }
     assert {(table, path) for table, path in paths.rows} == {
-        (f"{table}_local", f"/clickhouse/tables/01-01/sfpla/{table}_local") for table in tables
+        (f"{table}_local", f"/clickhouse/tables/1-1/sfpla/{table}_local") for table in tables
     }
+
+
+@pytest.mark.parametrize("name", ["unreplicated", "one shard with replicas", "hybrid"])
+async def test_the_servers_of_an_architecture_find_the_replicas_of_their_shard(
+    tmp_path: Path, name: str
+) -> None:
+    source, planned = read_source(FOLDER), plan(ARCHITECTURES[name], on_loopback)
+    with ExitStack() as running:
+        keeper = running.enter_context(zookeeper(tmp_path))
+        engines = [
+            running.enter_context(clustered_engine(tmp_path / each.name, "sfpla", planned, number, keeper))
+            for number, each in enumerate(planned.servers)
+        ]
+        for engine in engines:
+            await made(engine, source)
+            assert await differences(engine, LAYOUT) == {}
+        found = [await replicas(engine) for engine in engines]
+    copies = ARCHITECTURES[name].replicas
+    assert found == [
+        {(f"/clickhouse/tables/1-{each.shard}/sfpla/", str(each.replica), copies)} for each in planned.servers
+    ]
+
+
+async def replicas(engine: ClusteredEngine) -> set[tuple[object, ...]]:
+    """Where in Keeper its tables are, which replica of them it is, and how many there are."""
+    found = await engine.ask(
+        "SELECT DISTINCT replaceOne(zookeeper_path, table, ''), replica_name, total_replicas"
+        " FROM system.replicas"
+    )
+    return {tuple(row) for row in found.rows}
 
 
 async def test_every_statement_of_the_cluster_parses(tmp_path: Path) -> None:
@@ -95,7 +133,7 @@ async def test_every_statement_of_the_cluster_parses(tmp_path: Path) -> None:
         "ALTER TABLE sfpla.logs_local ON CLUSTER tracker_cluster "
         "MODIFY TTL toDateTime(created_at) + toIntervalSecond(86400)",
     ]
-    with clustered_engine(tmp_path, "sfpla", CLUSTER, 2) as engine:
+    with clustered_engine(tmp_path, "sfpla", shards_in_one(2)) as engine:
         for statement in (
             *script(source, ON_CLUSTER),
             *statement_form(understand(added), (), ON_CLUSTER),
@@ -183,7 +221,7 @@ async def fill(engine: ClusteredEngine, table: str, values: dict[str, str]) -> N
 
 async def test_the_views_answer_over_two_shards_as_over_one_server(tmp_path: Path) -> None:
     source, two = read_source(FOLDER), Place("two", CLUSTER, is_by_each=True)
-    with clustered_engine(tmp_path, "sfpla", CLUSTER, 2) as engine:
+    with clustered_engine(tmp_path, "sfpla", shards_in_one(2)) as engine:
         for statement in script(source, Place("sfpla")):
             await engine.command(statement, anywhere=True)
         await two_shards(engine, source, two)

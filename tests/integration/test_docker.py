@@ -9,23 +9,44 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.processes import free_port
+from cluster.description import read
+from cluster.home import COMPOSE, Home
 from tests.support.server import ROOT, Server
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 if os.environ.get("DOCKER_TESTS") != "1":
     pytest.skip("`make docker-test` runs it", allow_module_level=True)
 
 SECONDS = 120
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-PROFILES = ("duckdb", "clickhouse", "cluster")
+PROFILES = {
+    "duckdb": {"tracker"},
+    "clickhouse": {"tracker-clickhouse"},
+    "cluster": {"tracker-cluster", "v4-tracker-1", "v4-tracker-2", "v4-tracker-3"},
+}
+CLICKHOUSE = re.findall(r"^FROM (\S+) AS clickhouse$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
+STAND_IN = """#!/opt/venv/bin/python
+import http.server, sys
+from xml.etree import ElementTree
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+config = ElementTree.parse(sys.argv[2].removeprefix("--config-file="))
+http.server.HTTPServer(("127.0.0.1", int(config.findtext("http_port"))), Answer).serve_forever()
+"""
 BASE = re.findall(r"^FROM (\S+) AS tracker$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
 
 
@@ -73,17 +94,39 @@ def image(docker: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> d
     return docker
 
 
-@pytest.fixture
-def started(image: dict[str, str]) -> Iterator[tuple[dict[str, str], Server]]:
-    """The image in a container of its own, by `make docker-run`, on a free port."""
+@contextmanager
+def running(environ: dict[str, str]) -> Iterator[tuple[dict[str, str], Server]]:
+    """A container of its own, by `make docker-run`, on a free port."""
     port = free_port()
-    environ = {**image, "CONTAINER": f"tracker-test-{port}", "TRACKER_PORT": str(port)}
+    environ = {**environ, "CONTAINER": f"tracker-test-{port}", "TRACKER_PORT": str(port)}
     try:
         run(environ, "make", "docker-run")
         yield environ, Server(Path("config.json"), port)
     finally:
         run(environ, "docker", "rm", "--force", environ["CONTAINER"], is_right=None)
-        run(environ, "docker", "volume", "rm", "--force", f"{environ['CONTAINER']}-data", is_right=None)
+        volumes = [f"{environ['CONTAINER']}-{name}" for name in ("data", "clickhouse")]
+        run(environ, "docker", "volume", "rm", "--force", *volumes, is_right=None)
+
+
+@pytest.fixture
+def started(image: dict[str, str]) -> Iterator[tuple[dict[str, str], Server]]:
+    """The image in a container."""
+    with running(image) as container:
+        yield container
+
+
+@pytest.fixture(scope="module")
+def image_beside(image: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """With `tracker-clickhouse:latest`, in which a stand-in is the `clickhouse` program."""
+    root = tmp_path_factory.mktemp("clickhouse")
+    (root / "usr" / "bin").mkdir(parents=True)
+    (root / "usr" / "bin" / "clickhouse").write_text(STAND_IN, encoding="utf-8")
+    (root / "usr" / "bin" / "clickhouse").chmod(0o755)
+    tar = subprocess.run(["tar", "-C", str(root), "-c", "usr"], stdout=subprocess.PIPE, check=True).stdout
+    subprocess.run(["docker", "import", "-", CLICKHOUSE], input=tar, env=image, check=True)
+    environ = {**image, "WITH_CLICKHOUSE": "1", "CLICKHOUSE_HTTP_PORT": str(free_port())}
+    run({**environ, "PIP_CERT": str(CERTIFICATES)}, "make", "docker-build")
+    return environ
 
 
 def run(
@@ -188,17 +231,50 @@ def test_nothing_of_the_build_and_no_secret_is_in_the_image(image: dict[str, str
     ]
 
 
+def test_with_a_server_beside_it_a_container_ends_when_one_of_them_does(image_beside: dict[str, str]) -> None:
+    with running(image_beside) as (environ, tracker):
+        command = "id -u; stat -c %a%U /var/lib/clickhouse/.clickhouse_password"
+        told = run(environ, "docker", "exec", environ["CONTAINER"], "sh", "-c", command).stdout
+        assert told.split() == ["10001", "600tracker"]
+        assert tracker.post("/tr/v1/tr/", {"ename": "beside"})[0] == 200
+        processes = run(environ, "docker", "top", environ["CONTAINER"], "-eo", "pid,args").stdout
+        (server,) = [line.split()[0] for line in processes.splitlines() if "/clickhouse server" in line]
+        run(environ, "kill", "-KILL", server)
+        until(lambda: inspected(environ)["RestartCount"] == 1)
+        until(tracker.is_alive)
+        run(environ, "docker", "stop", environ["CONTAINER"])
+        assert inspected(environ)["State"]["ExitCode"] == 0
+        assert "ClickHouse ended with 137" in run(environ, "docker", "logs", environ["CONTAINER"]).stderr
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_compose_program_takes_the_file(docker: dict[str, str], profile: str) -> None:
     command = ["docker-compose", "--profile", profile, "config", "--services"]
     services = set(run(docker, *command).stdout.split())
-    assert {"tracker", "tracker-clickhouse", "tracker-cluster", "v4-tracker-1", "v4-tracker-3"} <= services
+    assert services >= PROFILES[profile]
+
+
+def test_the_compose_program_finds_the_files_of_the_clusters_servers(docker: dict[str, str]) -> None:
+    told = run(docker, "docker-compose", "--profile", "cluster", "config").stdout
+    for name in ("v4-tracker-1", "v4-tracker-2", "v4-tracker-3"):
+        assert f"{ROOT}/cluster/generated/{name}" in told
 
 
 def test_the_compose_program_takes_the_generated_file(docker: dict[str, str]) -> None:
     file = "cluster/generated/compose.yml"
     told = run(docker, "docker-compose", "--file", file, "config", "--services").stdout
     assert sorted(told.split()) == ["v4-tracker-1", "v4-tracker-2", "v4-tracker-3"]
+
+
+def test_compose_does_what_a_cluster_of_containers_asks_of_it(docker: dict[str, str], tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", read(), COMPOSE)
+    home.write()
+    given = ["--home", str(home.folder)]
+    status = run(docker, sys.executable, "-m", "cluster", "status", *given, is_right=False)
+    assert [line.split()[-1] for line in status.stdout.splitlines()] == ["stopped"] * 3, status.stderr
+    for action in ("logs", "stop", "clean"):
+        run(docker, sys.executable, "-m", "cluster", action, *given)
+    assert list(home.folder.iterdir()) == []
 
 
 def test_the_profile_with_duckdb_starts(image: dict[str, str], tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from cluster.asking import NoAnswer
 from cluster.asking import Server as ClickHouse
 from tests.support.clickhouse_standin import install
 from tests.support.server import ROOT, Server
+from tracker.tables import CATALOGUE
 
 SECONDS = 60
 
@@ -109,6 +110,14 @@ def names(container: Container) -> list[list[str]]:
         return []
 
 
+def told(container: Container, sql: str) -> list[str]:
+    """The lines that `tracker sql` prints in the container, as cluster/docker.sh asks."""
+    command = [sys.executable, "-m", "tracker", "sql", "--csv", sql]
+    environ = container.environ
+    done = subprocess.run(command, cwd=container.app, env=environ, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
 def until_it_has(container: Container, *expected: str) -> None:
     deadline = time.monotonic() + SECONDS
     while names(container) != [[name] for name in expected]:
@@ -144,6 +153,9 @@ def test_with_clickhouse_beside_events_are_there_after_an_orderly_stop(beside: C
         beside.until_it_answers(process)
         assert password(beside) == before
         until_it_has(beside, "one")
+        assert told(beside, "SELECT ename FROM events") == ["ename", "one"]
+        tables = "SELECT DISTINCT table_name FROM information_schema.tables WHERE table_catalog = 'sfpla'"
+        assert CATALOGUE.keys() <= set(told(beside, tables))
         process.send_signal(signal.SIGTERM)
         assert process.wait(SECONDS) == 0, beside.log
 

@@ -1,26 +1,28 @@
-"""ClickHouse's engine with a cluster's configuration, in a process of its own.
+"""ClickHouse's engine with the configuration that `python -m cluster` writes, in a process of its own.
 
 It runs the statements of a cluster for real, with macros, Keeper and remote_servers, except for what needs
 servers that find one another: ON CLUSTER is refused, and inserts into replicated tables wait for ever.
 """
 
 import asyncio
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import chdb
 import orjson
 
+from cluster.plan import Keeper, Plan, Server
+from cluster.server_config import HASH, SECRET, USER, config_xml, on_loopback, users_xml
 from tracker.sinks.clickhouse_engine import FORMAT, READ_SETTINGS, Complaint, Settings, Told, told
 
 ROOT = Path(__file__).parents[2]
-PORT = 9000
-"""The one of the engine's own address; nothing listens there."""
 _CODE = re.compile(r"Code: (\d+)\.")
 
 
@@ -59,35 +61,40 @@ class ClusteredEngine:
 
 @contextmanager
 def clustered_engine(
-    folder: Path, database: str, cluster: str, shards: int, keeper_port: int | None = None
+    folder: Path, database: str, planned: Plan, server: int = 0, keeper_port: int | None = None
 ) -> Iterator[ClusteredEngine]:
-    """An engine in `folder` that is every shard of a cluster, with a Keeper where a port is given."""
-    config = folder / "config.xml"
-    config.write_text(configuration(cluster, shards, keeper_port), encoding="utf-8")
-    place = f"{folder / 'clickhouse'}?config-file={config}"
-    command = [sys.executable, "-m", "tests.support.clickhouse_clustered", place]
+    """An engine with the files that `python -m cluster` writes for this server of the plan.
+
+    The Keepers of the plan are one, at the given port; without a port there is none.
+    """
+    folder.mkdir(exist_ok=True)
+    config = configured(folder, planned, planned.servers[server], keeper_port)
+    command = [sys.executable, "-m", "tests.support.clickhouse_clustered"]
     pipe = subprocess.PIPE
     with (
         (folder / "clickhouse.log").open("ab") as log,
-        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, cwd=ROOT) as process,
-    ):
+        subprocess.Popen(
+            [*command, f"{folder / 'clickhouse'}?config-file={config}"],
+            stdin=pipe, stdout=pipe, stderr=log, cwd=ROOT, env={**os.environ, SECRET: "of the servers"},
+        ) as process,
+    ):  # fmt: skip
         try:
             yield ClusteredEngine(database, process)
         finally:
             process.kill()
 
 
-def configuration(cluster: str, shards: int, keeper_port: int | None) -> str:
-    """As the server of the first shard and replica has it."""
-    server = f"<replica><host>127.0.0.1</host><port>{PORT}</port></replica>"
-    shard = f"<shard><internal_replication>true</internal_replication>{server}</shard>"
-    node = f"<zookeeper><node><host>127.0.0.1</host><port>{keeper_port}</port></node></zookeeper>"
-    return (
-        f"<clickhouse><tcp_port>{PORT}</tcp_port>"
-        "<macros><layer>01</layer><shard>01</shard><replica>01</replica></macros>"
-        f"<remote_servers><{cluster}>{shard * shards}</{cluster}></remote_servers>"
-        f"{node if keeper_port else ''}</clickhouse>"
-    )
+def configured(folder: Path, planned: Plan, server: Server, keeper_port: int | None) -> Path:
+    """The server's `config.xml`, written with a `users.xml` of the one user whom an embedded engine has."""
+    keepers = (Keeper(1, "127.0.0.1", keeper_port, 0),) if keeper_port else ()
+    folders = on_loopback(str(folder))
+    text = config_xml(replace(planned, keepers=keepers), replace(server, keeper_id=None), folders)
+    (folder / "config.xml").write_text(text, encoding="utf-8")
+    users = users_xml(folders).replace(f"{USER}>", "default>")
+    password = f'<password_sha256_hex from_env="{HASH}" />'
+    assert password in users
+    (folder / "users.xml").write_text(users.replace(password, "<no_password />"), encoding="utf-8")
+    return folder / "config.xml"
 
 
 def _serve(place: str) -> None:

@@ -4,16 +4,18 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from math import gcd
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.compose import compose_file
@@ -21,22 +23,12 @@ from cluster.description import Description, Unusable, described, read
 from cluster.home import COMPOSE, NATIVE, Home, write_files
 from cluster.plan import Plan, in_containers, on_loopback, on_machines, plan
 from cluster.server_config import HASH, PASSWORD, SECRET, config_xml, in_container, users_xml
+from tests.support.architectures import ARCHITECTURES, machines
 from tests.support.server import ROOT
+from tracker.config import load
 
 GENERATED = ROOT / "cluster" / "generated"
 HOSTINGS = {"containers": in_containers, "loopback": on_loopback, "machines": on_machines}
-
-
-def machines(count: int) -> tuple[str, ...]:
-    return tuple(f"v4-tracker-{number}" for number in range(1, count + 1))
-
-
-ARCHITECTURES = {
-    "unreplicated": Description(machines(3), shards=3, replicas=1),
-    "one shard with replicas": Description(machines(3), shards=1, replicas=3),
-    "shards with replicas": Description(machines(4), shards=2, replicas=2),
-    "hybrid": Description(machines(3), shards=3, replicas=2),
-}
 
 
 @pytest.fixture(params=[f"{name}, {hosting}" for name in ARCHITECTURES for hosting in HOSTINGS])
@@ -92,6 +84,15 @@ def test_no_two_servers_of_a_host_share_a_port(planned: Plan) -> None:
     assert max(used.values()) == 1
 
 
+def test_servers_that_would_share_a_port_of_a_host_are_refused() -> None:
+    ten = Description(machines(10), shards=5, replicas=2)
+    assert len(plan(ten, on_machines).servers) == 10
+    with pytest.raises(
+        Unusable, match=r"9009 on 127.0.0.1 .* interserver of v4-tracker-1 and native of v4-tr"
+    ):
+        plan(ten, on_loopback)
+
+
 def test_the_keepers_are_three_on_three_machines_and_everyone_knows_them(planned: Plan) -> None:
     assert len({server.machine for server in planned.servers if server.keeper_id}) == 3
     by_id = {server.keeper_id: server for server in planned.servers if server.keeper_id}
@@ -119,13 +120,19 @@ def test_the_hybrid_has_two_servers_of_neighbouring_shards_on_each_machine() -> 
     }
 
 
-@given(count=st.integers(1, 9), shards=st.integers(1, 9), copies=st.integers(1, 9))
-def test_whatever_can_be_described_is_spread_evenly(count: int, shards: int, copies: int) -> None:
-    try:
-        description = Description(machines(count), shards, copies)
-    except Unusable:
-        assume(False)
-    planned = plan(description, on_loopback)
+@st.composite
+def descriptions(draw: st.DrawFn) -> Description:
+    """Any that can be: as many servers on each machine, and no more replicas than machines."""
+    count = draw(st.integers(1, 9))
+    copies = draw(st.integers(1, count))
+    shards = draw(st.integers(1, 3)) * count // gcd(count, copies)
+    return Description(machines(count), shards, copies)
+
+
+@given(descriptions())
+def test_whatever_can_be_described_is_spread_evenly(description: Description) -> None:
+    shards, copies = description.shards, description.replicas
+    planned = plan(description, in_containers)
     assert {(each.shard, each.replica) for each in planned.servers} == {
         (shard, replica) for shard in range(1, shards + 1) for replica in range(1, copies + 1)
     }
@@ -159,12 +166,35 @@ def test_the_files_that_are_kept_are_those_that_are_written(tmp_path: Path) -> N
     assert written == kept, "run `python -m cluster write --to cluster/generated`"
 
 
+def test_machines_of_ones_own_get_files_and_no_compose_file(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cluster", "write", "--machines-run-it", "--to", str(tmp_path)]
+    subprocess.run([*command, "--shards", "3", "--replicas", "2"], cwd=ROOT, check=True)
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        f"v4-tracker-{name}" for name in ("1", "1-2", "2", "2-2", "3", "3-2")
+    ]
+    one, two = (
+        ElementTree.parse(tmp_path / name / "config.xml") for name in ("v4-tracker-1", "v4-tracker-1-2")
+    )
+    assert (two.findtext("tcp_port"), two.findtext("interserver_http_host")) == ("9001", "v4-tracker-1")
+    assert (one.findtext("path"), two.findtext("path")) == ("/var/lib/clickhouse/", "/var/lib/clickhouse-2/")
+    assert two.findtext("logger/log") == "/var/log/clickhouse-server-2/clickhouse-server.log"
+
+
 def test_a_container_publishes_on_loopback_only_and_refuses_an_empty_password() -> None:
     text = compose_file(plan(read(), in_containers))
     published = [line.strip() for line in text.splitlines() if line.strip().startswith('- "127.0.0.1:')]
     assert published[:2] == ['- "127.0.0.1:8123:8123"', '- "127.0.0.1:9000:9000"']
     assert len(published) == 6
     assert '[ -n \\"$$CLICKHOUSE_PASSWORD\\" ]' in text
+
+
+def test_the_compose_files_tracker_writes_to_the_servers_of_the_description() -> None:
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    said = re.findall(r"^ +(TRACKER_\w+): '?([^'\n]+)", text, re.MULTILINE)
+    notify = load(ROOT / "config.json", dict(said)).config.notify[0]
+    planned = plan(read(), in_containers)
+    assert (notify.service, notify.cluster, notify.username) == ("clickhouse", planned.name, "tracker")
+    assert list(notify.hosts) == [f"{each.host}:{each.ports.http}" for each in planned.servers]
 
 
 @pytest.mark.parametrize(

@@ -15,16 +15,18 @@ class Cluster:
     """Servers in memory and the collector before them; whoever is gone catches up when it is back."""
 
     names = ("one", "two", "three")
-    is_replicated = True
 
-    def __init__(self, fault: Fault | None = None) -> None:
+    def __init__(self, fault: Fault | None = None, copies: int = 3) -> None:
+        self.copies = copies
         self.rows: list[str] = []
+        self.waiting: list[str] = []
         self.gone: set[str] = set()
         self.history: list[str] = []
         self._fault = fault
 
     def send(self, event: str, ids: list[str]) -> bool:
-        self.rows += ids
+        waits = self.gone and self.copies < 3
+        (self.waiting if waits else self.rows).extend(ids)
         if self._fault is not None and self.gone:
             self._fault(self, ids)
         return True
@@ -42,6 +44,7 @@ class Cluster:
     def start(self, name: str) -> None:
         self.history.append(f"started {name}")
         self.gone.remove(name)
+        self.rows += self.waiting
 
 
 def lose(cluster: Cluster, ids: list[str]) -> None:
@@ -84,11 +87,27 @@ def test_a_cluster_that_errs_while_a_server_is_gone_fails(
 
 
 def test_an_unreplicated_cluster_is_asked_again_only_when_all_are_back() -> None:
-    cluster = Cluster()
-    cluster.is_replicated = False
+    cluster = Cluster(copies=1)
     assert trial(cluster) == 0
     before, after = cluster.history.index("stopped one"), cluster.history.index("started one")
     assert after == before + 1
+
+
+def test_of_two_copies_one_still_has_what_was_there_and_the_rest_comes_when_all_are_back(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cluster = Cluster(copies=2)
+    assert trial(cluster) == 0
+    before, after = cluster.history.index("stopped one"), cluster.history.index("started one")
+    assert {"asked two", "asked three"} == set(cluster.history[before + 1 : after])
+    assert "one still gone: two has all 50 once" in capsys.readouterr().out
+
+
+def test_of_two_copies_the_one_that_is_left_may_lack_nothing_that_was_there() -> None:
+    def lose_the_first(cluster: Cluster, ids: list[str]) -> None:
+        cluster.rows[:1] = []
+
+    assert trial(Cluster(lose_the_first, copies=2)) == 1
 
 
 def test_a_server_that_does_not_answer_fails_the_trial(capsys: pytest.CaptureFixture[str]) -> None:
