@@ -1,7 +1,7 @@
 """The image as people get it: built, run, healthy, killed and stopped, in a Docker of the tests' own.
 
 No image can be pulled here, so the one that the Dockerfile begins with is made by debootstrap under its very
-tag. `make docker-test` asks for it; it needs root, and Debian's docker.io, docker-compose and debootstrap.
+tag. `make docker-test` asks for it; it needs root, Docker's engine, docker-compose and debootstrap.
 """
 
 import json
@@ -56,9 +56,7 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
     missing = [
         name for name in ("dockerd", "docker", "docker-compose", "debootstrap") if not shutil.which(name)
     ]
-    assert not missing, (
-        f"make docker-test needs {', '.join(missing)}: apt-get install docker.io docker-compose"
-    )
+    assert not missing, f"make docker-test needs {', '.join(missing)} on the PATH"
     folder = tmp_path_factory.mktemp("docker")
     environ = {**os.environ, "DOCKER_HOST": f"unix://{folder}/sock", "DOCKER_NETWORK": "host"}
     with (folder / "log").open("wb") as log:
