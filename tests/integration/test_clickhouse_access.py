@@ -11,7 +11,7 @@ import pytest
 from tests.support.batches import batch, event
 from tests.support.certificates import Certificate, certificate
 from tests.support.clickhouse_process import ClickHouse, serving
-from tests.support.clickhouse_writes import ids, open_sink, over_http, refused, stored
+from tests.support.clickhouse_writes import emptied, ids, open_sink, over_http, refused, stored
 from tracker.sinks.registry import make_sink
 
 SECRET = "s3cret-word"
@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
 @pytest.fixture
 async def database(server: ClickHouse, tmp_path: Path) -> str:
     """With its tables, as a person with all rights left it."""
-    name = f"test_{event()['eid'].replace('-', '')}"
+    name = emptied(server)
     async with open_sink(tmp_path, server.port, database=name):
         return name
 
@@ -61,7 +61,7 @@ async def test_a_user_with_the_right_password_writes(
     ids=["wrong password", "unknown user", "no password", "may only read", "may change nothing", "no grant"],
 )
 async def test_who_may_not_write_is_unavailable_by_name_and_nobody_reads_a_password(
-    server: ClickHouse, database: str, tmp_path: Path, access: Mapping[str, str], name: str
+    server: ClickHouse, database: str, tmp_path: Path, access: Mapping[str, Any], name: str
 ) -> None:
     sink = make_sink(over_http(tmp_path, server.port, database=database, **access))
 

@@ -18,6 +18,8 @@ from tests.support.batches import batch, event
 from tests.support.clickhouse_process import KINDS, ClickHouse, serving
 from tests.support.clickhouse_writes import (
     ANSWER_SECONDS,
+    SOON,
+    emptied,
     ids,
     open_sink,
     over_http,
@@ -33,7 +35,7 @@ pytestmark = pytest.mark.timeout(300)  # Go may have to build the proxy first
 
 @pytest.fixture(scope="module", params=KINDS)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
-    """One server for all tests, each in a database of its own."""
+    """One server for all tests."""
     with serving(tmp_path_factory.mktemp("clickhouse") / "data", request.param) as running:
         yield running
 
@@ -45,14 +47,14 @@ def network() -> Iterator[Toxiproxy]:
 
 
 @pytest.fixture
-def way(network: Toxiproxy, server: ClickHouse, database: str) -> Proxy:
-    return network.to(server.port, database)
+def way(network: Toxiproxy, server: ClickHouse) -> Proxy:
+    return network.to(server.port, uuid.uuid4().hex)
 
 
 @pytest.fixture
 def database(server: ClickHouse) -> Iterator[str]:
-    """A name of the test's own; nothing is wrong afterwards."""
-    yield f"test_{uuid.uuid4().hex}"
+    """Without rows; nothing is wrong afterwards."""
+    yield emptied(server)
     server.resume()
     server.wrong()
     if not server.is_alive():
@@ -105,7 +107,8 @@ async def test_what_a_server_answers_wrongly_is_waited_out_and_leaves_one_set_of
 ) -> None:
     rows = [event(ename=f"e{number}") for number in range(300)]
     sent = batch(rows)
-    async with open_sink(tmp_path, server.port, database=database) as sink:
+    wait = SOON if "hang" in str(answer) else ANSWER_SECONDS
+    async with open_sink(tmp_path, server.port, database=database, answer_seconds=wait) as sink:
         server.wrong(answer.rule)
         error = await refused(sink.write(sent))
         assert error.is_connection is answer.is_connection, error.reason
@@ -114,7 +117,7 @@ async def test_what_a_server_answers_wrongly_is_waited_out_and_leaves_one_set_of
         assert stored(server, database) == ids(rows)
 
 
-@pytest.mark.parametrize("does", ["die", "die-after"])
+@pytest.mark.parametrize("does", [pytest.param("die", marks=pytest.mark.long), "die-after"])
 async def test_a_server_killed_around_a_write_has_one_set_of_rows_afterwards(
     server: ClickHouse, database: str, tmp_path: Path, does: str
 ) -> None:
@@ -163,7 +166,7 @@ async def test_a_network_that_breaks_in_a_write_is_unavailable_and_leaves_one_se
 ) -> None:
     rows = [event(params={"at": number, "id": event()["eid"]}) for number in range(2000)]
     sent = batch(rows)
-    async with open_sink(tmp_path, way.port, database=database) as sink:
+    async with open_sink(tmp_path, way.port, database=database, answer_seconds=SOON) as sink:
         way.add(breakage.kind, breakage.direction, **breakage.attributes)
         assert (await refused(sink.write(sent))).is_connection
         way.clear()
@@ -201,11 +204,11 @@ async def test_a_server_that_stands_still_is_waited_for_no_longer_than_configure
 ) -> None:
     rows = [event() for _ in range(100)]
     sent = batch(rows)
-    async with open_sink(tmp_path, server.port, database=database) as sink:
+    async with open_sink(tmp_path, server.port, database=database, answer_seconds=SOON) as sink:
         server.pause()
         began = time.monotonic()
         assert (await refused(sink.write(sent))).is_connection
-        assert time.monotonic() - began < 2 * ANSWER_SECONDS
+        assert time.monotonic() - began < 2 * SOON
         server.resume()
         await until_written(sink, sent)
         assert stored(server, database) == ids(rows)
@@ -228,7 +231,8 @@ async def test_a_host_that_takes_connections_and_says_nothing_is_given_up_in_tim
     tmp_path: Path, way: Proxy, database: str
 ) -> None:
     way.add("timeout", "downstream", timeout=0)
-    sink = make_sink(over_http(tmp_path, way.port, database=database, connect_seconds=1.0))
+    settings = over_http(tmp_path, way.port, database=database, answer_seconds=SOON, connect_seconds=SOON / 2)
+    sink = make_sink(settings)
     assert (await refused(sink.open())).is_connection
     await sink.close()
 

@@ -85,9 +85,10 @@ def wait_until_ready(port: int) -> None:
     while time.monotonic() < deadline:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1).close()
-            return
         except OSError:
             time.sleep(0.05)
+        else:
+            return
 
 
 @pytest.fixture(scope="module")

@@ -357,6 +357,7 @@ def test_a_server_on_a_damaged_spool_starts_says_what_is_lost_counts_it_and_deli
         assert server.stop() == 0
 
 
+@pytest.mark.long
 def test_a_damaged_row_holds_up_neither_its_table_nor_another(tmp_path: Path) -> None:
     """The damage is met while the server runs: at the start nothing of the rows is read."""
     away = {"sinks": {"*": {"behaviour": "refuse"}}}

@@ -13,13 +13,19 @@ SHARES = {"duckdb": 34, "clickhouse-embedded": 33, "clickhouse-http": 33}
 """Of the hundred kills."""
 
 
-@pytest.mark.parametrize("store", ["duckdb", "clickhouse-embedded"])
-def test_kills_at_random_moments_and_at_points_lose_and_double_nothing(tmp_path: Path, store: str) -> None:
-    points = (RANDOM, "written-not-acknowledged", "halved", "recovery-resent", RANDOM)
-    report = Campaign(tmp_path, random.getrandbits(32), store=store, load_seconds=0.3).run(5, points)
+@pytest.mark.parametrize(
+    ("store", "point"),
+    [
+        ("duckdb", "recovery-resent"),  # met after a kill at a point of delivery
+        ("clickhouse-embedded", "written-not-acknowledged"),
+        ("clickhouse-http", STORE_DIES),
+    ],
+)
+def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, store: str, point: str) -> None:
+    report = Campaign(tmp_path, random.getrandbits(32), store=store, load_seconds=0.3).run(1, [point])
     assert report.verdict.is_clean, report
-    assert report.verdict.acknowledged > 500, f"the load never got through, so nothing was shown: {report}"
-    assert report.questions > 10, report
+    assert report.verdict.acknowledged > 50, f"the load never got through, so nothing was shown: {report}"
+    assert report.questions > 1, report
 
 
 @pytest.mark.long

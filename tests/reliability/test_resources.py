@@ -81,6 +81,7 @@ def test_a_full_disk_is_503_and_nothing_acknowledged_is_lost(tmp_path: Path) -> 
     assert sorted(numbers) == sorted([*range(first, 50), *acknowledged, 7_000_000])
 
 
+@pytest.mark.long
 def test_a_full_spool_is_503_until_something_was_delivered(tmp_path: Path) -> None:
     with running(tmp_path, faults=AWAY, Batching=QUICK, Spool={"MaxBytes": 2 * MIB}) as server:
         acknowledged, body = _send_until_refused(server, 50, 1000)

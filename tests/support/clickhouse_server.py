@@ -106,6 +106,8 @@ class Door:
                 _write_half(request, done.body)
             case "die-after":
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "short":
+                return web.Response(body=_first_lines(done.body), headers=self._headers({}))
             case "error-behind-200":
                 error = self._text(self._told(rule)).encode()
                 return web.Response(body=done.body[: len(done.body) // 2] + error, headers=self._headers({}))
@@ -201,6 +203,12 @@ def _write_half(request: web.Request, body: bytes) -> None:
     if request.transport is not None:
         request.transport.write(head + body[: len(body) // 2] if body else head[: len(head) // 2])
         request.transport.close()
+
+
+def _first_lines(body: bytes) -> bytes:
+    """Half of the lines, without the comma behind the last one, so that nothing looks missing."""
+    lines = body.splitlines()
+    return b"\n".join(lines[: len(lines) // 2]).removesuffix(b",") + b"\n"
 
 
 def _users(path: Path | None) -> Mapping[str, User]:

@@ -7,6 +7,7 @@ The rules stand in a JSON file that is read again whenever it changed: a list of
              hang, hang-after  never answers, before or after executing
              close, close-after  closes the connection without an answer, before or after executing
              half              executes, then closes in the middle of the answer
+             short             executes, then answers with the first half of the lines and no sign of more
              error-behind-200  executes, then says 200 and sends an error behind half of the answer
              status            answers like something that is no ClickHouse: `status`, `text`
              slow              waits `seconds`, then executes

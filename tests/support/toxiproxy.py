@@ -3,12 +3,10 @@
 Toxics are named as in its documentation: latency, timeout (a black hole), reset_peer, limit_data, …
 """
 
-import fcntl
 import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -18,11 +16,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.processes import free_port
-from tests.support.services import needed
+from tests.support.services import made_once, needed
 
 VERSION = "v2.12.0"
 SOURCE = "github.com/Shopify/toxiproxy/v2/cmd/server"
-TOOLS = Path(sys.prefix) / "tools"
 BUILD_SECONDS = 600
 START_SECONDS = 10
 
@@ -32,18 +29,12 @@ Direction = Literal["upstream", "downstream"]
 
 def program() -> Path:
     """Toxiproxy's server, built once into the virtual environment. Skips the test without Go."""
-    made = TOOLS / f"toxiproxy-{VERSION}"
-    TOOLS.mkdir(exist_ok=True)
-    with (TOOLS / ".building").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            _build(made)
-    return made
+    return made_once(f"toxiproxy-{VERSION}", _build)
 
 
 def _build(made: Path) -> None:
     go = shutil.which("go") or needed("the fault proxy toxiproxy (Go builds it)")
-    folder = TOOLS / "new"
+    folder = made.with_suffix(".new")
     environ = {**os.environ, "GOBIN": str(folder)}
     command = [go, "install", f"{SOURCE}@{VERSION}"]
     done = subprocess.run(

@@ -1,17 +1,15 @@
 """ZooKeeper, which speaks ClickHouse Keeper's protocol: its jars by Maven, a server for one test."""
 
-import fcntl
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench.processes import free_port
-from tests.support.services import needed
+from tests.support.services import made_once, needed
 
 VERSION = "3.9.3"
 PARTS = (
@@ -20,7 +18,6 @@ PARTS = (
     "org.xerial.snappy:snappy-java:1.1.10.5",
 )
 MAIN = "org.apache.zookeeper.server.ZooKeeperServerMain"
-TOOLS = Path(sys.prefix) / "tools"
 FETCH_SECONDS = 600
 START_SECONDS = 30
 
@@ -43,13 +40,7 @@ def zookeeper(folder: Path) -> Iterator[int]:
 
 def _jars() -> Path:
     """Their folder, filled once in the virtual environment."""
-    made = TOOLS / f"zookeeper-{VERSION}"
-    TOOLS.mkdir(exist_ok=True)
-    with (TOOLS / ".zookeeper").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            _fetch(made)
-    return made
+    return made_once(f"zookeeper-{VERSION}", _fetch)
 
 
 def _fetch(made: Path) -> None:

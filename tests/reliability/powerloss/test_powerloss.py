@@ -83,6 +83,7 @@ async def test_a_power_cut_under_load_loses_and_doubles_nothing(short: Recorded,
     _assert_nothing_lost(await cut(short, SEED, 3, 2, tmp_path))
 
 
+@pytest.mark.long
 def test_a_spool_that_was_half_made_when_the_power_went_is_no_damage(short: Recorded, tmp_path: Path) -> None:
     disk, cuts = Disk(random.Random(SEED)), 0
     for item in short.items:
