@@ -43,6 +43,7 @@ def _build(made: Path) -> None:
     if done.returncode:
         needed(f"the fault proxy toxiproxy ({done.stderr.strip()[-300:]})")
     (folder / "server").replace(made)
+    folder.rmdir()
 
 
 @dataclass(frozen=True, slots=True)
