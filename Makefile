@@ -114,7 +114,7 @@ docker-test-events docker-test-messaging docker-test-all docker-rebuild-test:
 	@./cluster/docker.sh $(@:docker-%=%)
 
 docker-test: install-dev ## build and run the image in a Docker of the tests' own (root; some minutes)
-	DOCKER_TESTS=1 $(BIN)/python -m pytest -m long tests/integration/test_docker.py
+	$(BIN)/python -m pytest -m docker
 
 # ClickHouse: cluster/README.md says what can be set (CLUSTER_OPTIONS="--shards 3 --replicas 2").
 

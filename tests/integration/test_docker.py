@@ -23,9 +23,7 @@ from cluster.description import read
 from cluster.home import COMPOSE, Home
 from tests.support.server import ROOT, Server
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
-if os.environ.get("DOCKER_TESTS") != "1":
-    pytest.skip("`make docker-test` runs it", allow_module_level=True)
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]
 
 SECONDS = 120
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")

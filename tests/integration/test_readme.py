@@ -16,6 +16,7 @@ import pytest
 
 from bench.processes import free_port
 from tests.support.server import ROOT
+from tests.support.services import needed
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COPIED = (
@@ -63,7 +64,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made_to_run(checkout: Path, config: str) -> Iterator[int]:
     """`make run` in that copy, on a free port."""
     if not (ROOT / ".venv" / ".installed").exists():
-        pytest.skip("the project was not installed by `make install`")
+        needed("the project as `make install` installs it")
     number = free_port()
     process = subprocess.Popen(
         # else a newer pyproject.toml would install this copy

@@ -16,6 +16,7 @@ from tests.reliability.powerloss.recording import Kind, Record, Start
 from tests.reliability.powerloss.recovery import Rebuilt
 from tests.reliability.powerloss.tails import Fate, Luck
 from tests.support.server import Server
+from tracker.batching.cutting import SpoolDamaged
 from tracker.batching.spool import Spool
 
 SEED = int(os.environ.get("SEED") or random.randrange(2**32))
@@ -140,5 +141,8 @@ async def test_a_power_cut_around_a_checkpoint_of_the_store_loses_and_doubles_no
 @pytest.mark.long
 async def test_without_the_sync_before_the_answer_the_judge_reports_losses(tmp_path: Path) -> None:
     recorded = _record(tmp_path / "load", 1.0, 1, "process-crash")
-    cuts = await cut(recorded, SEED, 8, 2, tmp_path)
+    try:
+        cuts = await cut(recorded, SEED, 8, 2, tmp_path)
+    except SpoolDamaged:  # the loss is in the middle of a batch: delivery itself reports it
+        return
     assert any(verdict.missing for _, verdict in cuts.bad), cuts

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import duckdb
 import pytest
 
 from tests.support.batches import batch, event, new_id
+from tests.support.disks import small_disk
 from tests.unit.sinks.places import ask, count, settings_in
 from tracker.errors import ConfigError, RowsRejected, SinkUnavailable
 from tracker.events import Batch
@@ -228,24 +228,16 @@ async def test_when_memory_is_short_the_next_opening_allows_more(settings: DuckD
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk() -> Iterator[Path]:
     """A folder on a disk of 8 MiB."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small disk needs root")
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(tmp_path)], check=False
-    ).returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
+    with small_disk(8) as folder:
+        yield folder
 
 
-async def test_a_full_disk_is_unavailable_and_once_there_is_space_the_same_batch_goes(
-    small_disk: Path,
-) -> None:
-    ballast = small_disk / "ballast"
+async def test_a_full_disk_is_unavailable_and_once_there_is_space_the_same_batch_goes(disk: Path) -> None:
+    ballast = disk / "ballast"
     ballast.write_bytes(b"x" * (4 << 20))
-    sink = DuckDbSink(settings_in(small_disk))
+    sink = DuckDbSink(settings_in(disk))
     await sink.open()
     written = 0
     with pytest.raises(SinkUnavailable, match="No space left") as caught:
