@@ -52,6 +52,7 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield server
 
 
+@pytest.mark.long
 class TestClickHouseOverHttp(ClickHouseSuite):
     server: ClickHouse
 

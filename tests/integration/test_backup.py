@@ -118,7 +118,7 @@ def has_delivered_events(server: Server) -> bool:
     return not any(of["waiting"] for of in json.loads(told.out)["tables"] if of["table"] == "events")
 
 
-@pytest.mark.parametrize("service", ["duckdb", "clickhouse"])
+@pytest.mark.parametrize("service", ["duckdb", pytest.param("clickhouse", marks=pytest.mark.long)])
 def test_a_store_is_copied_while_its_server_takes_events_and_restored_elsewhere(
     tmp_path: Path, service: str
 ) -> None:

@@ -45,6 +45,7 @@ def test_a_server_event_answers_the_id_of_its_row(tmp_path: Path) -> None:
     assert rows == [{"eid": json.loads(body), "is_client": False}]
 
 
+@pytest.mark.long
 def test_every_acknowledged_event_survives_a_kill_before_anything_was_delivered(tmp_path: Path) -> None:
     with running(tmp_path, **KEEP) as server:
         sent = [json.loads(server.post("/tr/v1/str/", {"ename": f"e{number}"})[1]) for number in range(50)]
@@ -79,6 +80,7 @@ def test_sigterm_delivers_what_waits_and_exits_0(tmp_path: Path) -> None:
         assert len(server.rows("SELECT eid FROM events")) == 20  # the file itself is asked now
 
 
+@pytest.mark.long
 def test_a_second_signal_exits_at_once_and_loses_nothing(tmp_path: Path) -> None:
     with running(tmp_path, Shutdown={"PreStop": "30s"}, **KEEP) as server:
         server.post("/tr/v1/tr/", {"ename": "kept"})

@@ -4,6 +4,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.server import Server, running
 
 TID = "0199d7a4-0000-7000-8000-000000000007"
@@ -88,6 +90,7 @@ def waited_for(server: Server, events: int) -> None:
     time.sleep(1)
 
 
+@pytest.mark.long
 def test_a_campaign_s_event_is_exactly_its_rows_also_when_sent_again(tmp_path: Path) -> None:
     quick = {"default": {"Strategy": "time", "MaxBatchTime": "0.1s"}}
     with running(tmp_path, Batching=quick) as server:

@@ -110,6 +110,7 @@ def test_a_command_of_the_readme_runs(checkout: Path, port: int, block: str) -> 
     run_block(checkout, port, block)
 
 
+@pytest.mark.long
 def test_the_commands_about_clickhouse_run_with_its_engine_in_the_server(tmp_path: Path) -> None:
     told = blocks(is_of_clickhouse=True)
     assert told
