@@ -88,7 +88,7 @@ def _problem(db: sqlite3.Connection, files: SpoolFiles) -> str:
 
 def _problem_of_small(db: sqlite3.Connection) -> str:
     """What only reading all but the rows themselves can tell."""
-    verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    verdict = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if verdict != "ok":
         return str(verdict)
     if any(total.difference for total in read_totals(db)):

@@ -139,7 +139,7 @@ def _missing_of(db: sqlite3.Connection, sealed: Sealed) -> int:
 
 def verify(db: sqlite3.Connection) -> Verdict:
     """Check the file's structure, every chunk's bytes, and the recount of every row. Reads everything."""
-    problems = [f"file: {row[0]}" for row in db.execute("PRAGMA quick_check(20)") if row[0] != "ok"]
+    problems = [f"file: {row[0]}" for row in db.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
     chunks, rows = 0, 0
     for table, first, last, crc, data in db.execute(
         "SELECT tbl, first, last, crc, data FROM chunks ORDER BY id"
