@@ -6,6 +6,9 @@
     │   └── TooLarge             answer 413: it is over a configured bound
     ├── InUse                    wait for the other process, or tell the person to stop it
     ├── CannotStore              answer 503 with Retry-After: it cannot be stored now
+    ├── RecordsUnavailable       answer 503 with Retry-After: a current row cannot be known now
+    ├── Denied                   answer 401 or 400: these credentials open nothing
+    ├── LockedOut                answer 429 with Retry-After: too many wrong credentials
     ├── QueryError               tell the person who asked: refused, failed or out of time
     └── SinkError                what a sink asks of delivery
         ├── SinkUnavailable      send the same batch again later
@@ -56,6 +59,32 @@ class CannotStore(TrackerError):
     def __init__(self, reason: str, retry_after_seconds: int = 1) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+
+
+class RecordsUnavailable(TrackerError):
+    """Whether there is a row, and which, cannot be known now; ask again after `retry_after_seconds`."""
+
+    def __init__(self, reason: str, retry_after_seconds: int = 1) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Denied(TrackerError):
+    """These credentials open nothing; the message is the same whatever is wrong with them."""
+
+    def __init__(self, reason: str = "Bad pass") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class LockedOut(TrackerError):
+    """Too many wrong credentials came before these: they are looked at after `retry_after_seconds`."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__("Too many attempts")
+        self.reason = "Too many attempts"
         self.retry_after_seconds = retry_after_seconds
 
 

@@ -35,6 +35,10 @@ class Envelope:
     """Merged values of the `User` header, cookies and path pairs (see `steps.merge`)."""
     query: Values = field(default_factory=dict)
     """Merged query of a GET or of a WebSocket's upgrade; empty for POST."""
+    gpc: bool = False
+    """`Sec-GPC: 1` was sent: a person does not want personal data to be sold or shared."""
+    dnt: bool = False
+    """`DNT: 1` was sent: a person does not want to be tracked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,22 @@ class Hit:
     """The JSON object of a POST or a WebSocket message; empty for GET."""
     received_at: float
     """Unix seconds of the server's clock."""
+
+
+class Place(NamedTuple):
+    """Where an address is, as far as a database knows; text in the database's own case."""
+
+    country: str = ""
+    """ISO 3166-1, two letters, upper case; '' when unknown, as in all texts here."""
+    region: str = ""
+    """Its name where the database has one, else its code."""
+    city: str = ""
+    zip: str = ""
+    lat: float = 0.0
+    """Degrees; 0.0 with `lon` 0.0 when unknown."""
+    lon: float = 0.0
+    tz: str = ""
+    """A zone's name or an offset such as -07:00, whichever the database has."""
 
 
 class Row(NamedTuple):
@@ -72,6 +92,8 @@ class Identity(NamedTuple):
     sid: str
     is_new: bool
     """A visitor id was made for this event."""
+    is_lasting: bool = True
+    """Cookies may say it; not where the visitor is to be known again by nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +108,10 @@ class Batch:
     """The rows' lines, each ended by a newline."""
     is_repeat: bool = False
     """It may have been sent before, with an unknown outcome."""
+    part: str = ""
+    """Which part of the table's rows these are, where not every sink may have them (see `parts`)."""
+
+    @property
+    def lane(self) -> str:
+        """The name under which its rows waited: batches of one lane leave one after another."""
+        return self.table + self.part

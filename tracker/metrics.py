@@ -25,6 +25,7 @@ class Metrics:
         self._web(registry)
         self._spool(registry)
         self._delivery(registry)
+        self._pruning(registry)
         self._build_info(registry, version)
 
     def _web(self, registry: CollectorRegistry) -> None:
@@ -61,6 +62,15 @@ class Metrics:
         self.events_unpromised = Counter(
             "tracker_events_unpromised", "Events answered without being stored", ["route"], registry=registry
         )
+        # outcome: anonymise | drop; ground: gpc | dnt | no_consent | refused_consent | forgotten
+        # (`steps.protect`).
+        # Part of the accepted ones: what is stored of them names nobody.
+        self.events_withheld = Counter(
+            "tracker_events_withheld",
+            "Events not kept as they were sent",
+            ["outcome", "ground"],
+            registry=registry,
+        )
         # A value that did not fit its column and was kept in params instead.
         self.field_faults = Counter(
             "tracker_field_faults", "Values moved to params", ["reason"], registry=registry
@@ -68,6 +78,14 @@ class Metrics:
         # rdr and xrdr: allowed = to where it was asked, default = DefaultRedirect instead, refused = 400.
         self.redirects = Counter(
             "tracker_redirects", "Redirects by what became of them", ["outcome"], registry=registry
+        )
+        # Paths that no route has: followed and tracked (a link through /rdr/) were sent on, unknown = 404,
+        # refused = 404 as the stored target is no http(s), unavailable = 503 as no store could be asked.
+        self.short_links = Counter(
+            "tracker_short_links",
+            "Short links asked for, by what became of it",
+            ["outcome"],
+            registry=registry,
         )
         self.websockets = Gauge("tracker_websockets", "WebSockets open now", registry=registry)
         # What Limits.MaxOpenConnections bounds.
@@ -82,6 +100,14 @@ class Metrics:
         # a WebSocket) | memory (gave way) | idle (closed for newer ones) | full, address (refused)
         self.connections_ended = Counter(
             "tracker_connections_ended", "Connections ended by a bound", ["reason"], registry=registry
+        )
+        # loaded | failed: the file is not there, or no database; the one before stays in use.
+        self.geo_loads = Counter(
+            "tracker_geo_loads", "Address databases read anew", ["outcome"], registry=registry
+        )
+        # A damaged part of a database; the address counts as unknown.
+        self.geo_lookup_failures = Counter(
+            "tracker_geo_lookup_failures", "Addresses that could not be looked up", registry=registry
         )
         # What MaximumConnections bounds.
         self.connections = Gauge("tracker_connections", "Limited requests under way", registry=registry)
@@ -128,6 +154,18 @@ class Metrics:
         # A person had them sent again; rejected once more, they count as put aside once more.
         self.dead_letters_replayed = Counter(
             "tracker_dead_letters_replayed", "Dead letters sent again by command", registry=registry
+        )
+
+    def _pruning(self, registry: CollectorRegistry) -> None:
+        # Deleted or emptied because of their age, by --prune or Privacy.PruneEvery.
+        self.pruned_rows = Counter(
+            "tracker_pruned_rows", "Old rows deleted or emptied", ["store", "table"], registry=registry
+        )
+        # done | failed (a store could not be pruned; its log line says why)
+        self.prune_runs = Counter("tracker_prune_runs", "Runs of pruning", ["outcome"], registry=registry)
+        # 0 before the first.
+        self.prune_last_run = Gauge(
+            "tracker_prune_last_run_timestamp_seconds", "When pruning last ended", registry=registry
         )
 
     def _build_info(self, registry: CollectorRegistry, version: str) -> None:

@@ -2,7 +2,13 @@
 
 from typing import Any
 
+from tracker.sinks.registry import SCHEMA
+from tracker.sinks.seed import read_seed
 from tracker.tables import Column, Kind, Table
+
+_SEED = read_seed(SCHEMA / "duckdb")
+SHIPPED = {"jurisdictions": len(_SEED.lines) if _SEED else 0}
+"""Rows that every store begins with, by table."""
 
 
 def uuid_of(number: int) -> str:
@@ -24,6 +30,7 @@ def _value(column: Column, number: int) -> Any:
         Kind.UINT32: 2**32 - 1 - number,
         Kind.UINT64: 2**64 - 1 - number,
         Kind.FLOAT64: number + 0.25,
+        Kind.DECIMAL: f"-{number}12345678901234567890.123456789",
         Kind.BOOL: True,
         Kind.TIMESTAMP: f"2026-11-22 03:00:00.1{number:02}Z",
         Kind.NANOTIME: f"2026-11-22 03:00:00.1234567{number:02}Z",

@@ -3,7 +3,7 @@
 A `Sink` is written to; a `Store` can also be asked. Implementations import nothing from `batching`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -66,3 +66,14 @@ class Store(Protocol):
 
     async def query(self, sql: str, *, max_rows: int, timeout_seconds: float) -> Answer:
         """Answer one SELECT without touching files or holding up delivery. Raises QueryError."""
+
+    async def find(
+        self, table: str, where: Mapping[str, Sequence[str]], *, limit: int = 1000
+    ) -> Sequence[dict[str, Any]]:
+        """The current rows of a catalogue table in which every named column equals one of its values.
+
+        Of each key the newest version only, all columns, in the order of the table's key, at most `limit`;
+        an empty `where` means all. JSON comes as objects, times as `2026-11-22 03:00:00.123Z`, UUIDs with
+        hyphens, decimals as text: as rows carry them. No question holds it up. Raises QueryError, after 5 s
+        at the latest; KeyError or ValueError for a table or column that cannot be asked by.
+        """

@@ -7,10 +7,10 @@ what may be asked in clickhouse_store; this is their life: opening, failing over
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tracker.errors import BatchRejected, QueryError, RowsRejected, SinkUnavailable
 from tracker.events import Batch
@@ -19,11 +19,13 @@ from tracker.sinks.base import Answer
 from tracker.sinks.clickhouse_embedded import EmbeddedEngine
 from tracker.sinks.clickhouse_engine import Complaint, Engine, Unreachable
 from tracker.sinks.clickhouse_errors import is_away, is_never_begun, unavailable
+from tracker.sinks.clickhouse_finding import Finder
 from tracker.sinks.clickhouse_hosts import Hosts
 from tracker.sinks.clickhouse_http import Access, HttpEngine, Tls
 from tracker.sinks.clickhouse_schema import Layout
 from tracker.sinks.clickhouse_store import Questions
 from tracker.sinks.clickhouse_writer import Writer, WriterSettings
+from tracker.sinks.finding import FIND_SECONDS
 from tracker.sinks.registry import Server, SinkSettings
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class ClickHouseSink:
         told = _writer_settings(settings)
         self._writers = [Writer(engine_of(settings, number), told) for number in range(count)]
         self._questions = self._new_questions()
+        self._finder = finder_of(settings)
         self._is_open = False
 
     @property
@@ -101,10 +104,19 @@ class ClickHouseSink:
             raise QueryError(f"{self.name} is not open")
         return await self._questions.query(sql, max_rows=max_rows, timeout_seconds=timeout_seconds)
 
+    async def find(
+        self, table: str, where: Mapping[str, Sequence[str]], *, limit: int = 1000
+    ) -> Sequence[dict[str, Any]]:
+        """As `Store.find`."""
+        if not self._is_open:
+            raise QueryError(f"{self.name} is not open")
+        return await self._finder.find(table, where, limit)
+
     async def close(self) -> None:
         """Let go of every server; what is under way is stopped, with unknown outcome."""
         was_open, self._is_open = self._is_open, False
         await self._questions.close()
+        await self._finder.close()
         await asyncio.gather(*(writer.close() for writer in self._writers))
         if was_open:
             log.info("clickhouse closed", extra={"fields": {"sink": self.name}})
@@ -133,12 +145,12 @@ class ClickHouseSink:
 
     async def _candidates(self, batch: Batch) -> Sequence[int]:
         """The servers that may take it, in the order in which they are tried."""
-        home = self._hosts.home(batch.table, batch.id)
-        if self._hosts.may_be_anywhere(batch.table, batch.id, is_repeat=batch.is_repeat):
+        home = self._hosts.home(batch.lane, batch.id)
+        if self._hosts.may_be_anywhere(batch.lane, batch.id, is_repeat=batch.is_repeat):
             home = await self._found(batch)
         if home is not None:
             return (home,)
-        self._hosts = self._hosts.nowhere(batch.table, batch.id)
+        self._hosts = self._hosts.nowhere(batch.lane, batch.id)
         return self._hosts.order(self._steady())
 
     async def _found(self, batch: Batch) -> int | None:
@@ -157,7 +169,7 @@ class ClickHouseSink:
 
     async def _ask_whether_back(self, host: int, batch: Batch) -> None:
         """A batch that another server could take does not wait long for one that failed."""
-        if self._hosts.is_doubtful(host) and self._hosts.home(batch.table, batch.id) is None:
+        if self._hosts.is_doubtful(host) and self._hosts.home(batch.lane, batch.id) is None:
             await self._probe(host, PROBE_SECONDS)
 
     async def _probe(self, host: int, seconds: float) -> None:
@@ -171,18 +183,18 @@ class ClickHouseSink:
     async def _write_to(self, host: int, batch: Batch) -> None:
         """Write there; unless it is clear that it took no effect, this is the batch's home from now on."""
         await self._open_host(host)
-        before = self._hosts.home(batch.table, batch.id)
-        self._hosts = self._hosts.sent(batch.table, batch.id, host)
+        before = self._hosts.home(batch.lane, batch.id)
+        self._hosts = self._hosts.sent(batch.lane, batch.id, host)
         try:
             await self._judged(host, self._writers[host].write(batch))
         except (Complaint, Unreachable) as error:
             if before is None and is_never_begun(error):
-                self._hosts = self._hosts.nowhere(batch.table, batch.id)
+                self._hosts = self._hosts.nowhere(batch.lane, batch.id)
             raise
         except (RowsRejected, BatchRejected):
-            self._hosts = self._hosts.settled(batch.table)
+            self._hosts = self._hosts.settled(batch.lane)
             raise
-        self._hosts = self._hosts.settled(batch.table)
+        self._hosts = self._hosts.settled(batch.lane)
 
     async def _open_host(self, host: int) -> None:
         await self._judged(host, self._writers[host].open())
@@ -203,6 +215,7 @@ class ClickHouseSink:
             fields = {"sink": self.name, "place": self._place(host)}
             log.info("clickhouse opened", extra={"fields": fields})
             self._questions = self._new_questions()
+            self._finder = finder_of(self._settings)
         self._is_open = True
 
     def _new_questions(self) -> Questions:
@@ -227,6 +240,14 @@ def engine_of(settings: SinkSettings, number: int = 0, answer_seconds: float | N
         return EmbeddedEngine(Path(settings.context), DATABASE, settings.handover)
     host, port = server.hosts[number]
     return HttpEngine(host, port, _access(server, answer_seconds or settings.write_seconds))
+
+
+def finder_of(settings: SinkSettings) -> Finder:
+    """What finds rows, with engines of its own."""
+    server = settings.server
+    numbers = range(len(server.hosts) if server else 1)
+    engines = [engine_of(settings, number, FIND_SECONDS) for number in numbers]
+    return Finder(engines, are_replicas=bool(server and server.cluster))
 
 
 def layout_of(settings: SinkSettings) -> Layout:

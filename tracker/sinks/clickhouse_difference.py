@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from tracker.sinks.clickhouse_cluster_form import (
     Place,
@@ -12,7 +13,7 @@ from tracker.sinks.clickhouse_cluster_form import (
 )
 from tracker.sinks.clickhouse_source import Source
 from tracker.sinks.clickhouse_sql import compact, name
-from tracker.sinks.clickhouse_statements import CreateTable, EngineClause, engine_clause
+from tracker.sinks.clickhouse_statements import CreateTable, EngineClause, Understood, engine_clause
 from tracker.sinks.clickhouse_there import ColumnThere, TableThere
 from tracker.sinks.clickhouse_types import TYPES, default_expression
 from tracker.tables import CATALOGUE, Column
@@ -39,19 +40,25 @@ def differences(
 ) -> dict[str, tuple[Difference, ...]]:
     """Every table and view that does not fit -> all that differs; a column more is no difference."""
     tables = source.tables
-    found = {table: tuple(_of_table(tables[table], there, place)) for table in CATALOGUE if table in tables}
+    found = {
+        table: tuple(_of_table(tables[table], source, there, place)) for table in CATALOGUE if table in tables
+    }
     found |= {view: tuple(_of_view(view, source, there.get(view), place)) for view in source.views}
     return {one: ones for one, ones in found.items() if ones}
 
 
-def _of_table(table: CreateTable, there: Mapping[str, TableThere], place: Place) -> Iterator[Difference]:
+def _of_table(
+    table: CreateTable, source: Source, there: Mapping[str, TableThere], place: Place
+) -> Iterator[Difference]:
     layers = [(stored_name(table.name, place), engine_form(table, place))]
     if place.cluster:
         layers.append((table.name, distributed_form(table, place)))
     for layer, engine in layers:
         found = there.get(layer)
         if found is None:
-            yield Difference(f"{place.table(layer)} is missing", mending=statement_form(table, (), place))
+            made: tuple[Understood, ...] = (table, *source.alterations(table.name))
+            mending = tuple(chain.from_iterable(statement_form(said, (), place) for said in made))
+            yield Difference(f"{place.table(layer)} is missing", mending=mending)
         elif found.engine not in _as_good_as(engine.name):
             yield _other_engine(place.table(layer), found, engine.name, place)
         else:

@@ -18,7 +18,9 @@ Settings = Mapping[str, str | int]
 
 READ_SETTINGS: Settings = {
     "json_type_escape_dots_in_keys": 1,
+    "output_format_decimal_trailing_zeros": 1,
     "output_format_json_quote_64bit_integers": 0,
+    "output_format_json_quote_decimals": 1,
     "output_format_json_quote_denormals": 0,
 }
 """How answers are written, so that what was stored comes back as it was sent."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from tracker.errors import ConfigError
 from tracker.sinks.clickhouse_cluster_form import Place, database_form, statement_form
 from tracker.sinks.clickhouse_sql import literal, split
-from tracker.sinks.clickhouse_statements import CreateTable, CreateView, Understood, understand
+from tracker.sinks.clickhouse_statements import AlterTable, CreateTable, CreateView, Understood, understand
 from tracker.sinks.migrations import Migration, read_migrations
 
 LEDGER = "schema_migrations"
@@ -38,6 +38,10 @@ class Source:
     def views(self) -> dict[str, CreateView]:
         """Every view by name, as it is made last."""
         return {said.name: said for said in self._all() if isinstance(said, CreateView)}
+
+    def alterations(self, table: str) -> tuple[AlterTable, ...]:
+        """What makes a table, as it is first made, into what it is now."""
+        return tuple(said for said in self._all() if isinstance(said, AlterTable) and said.name == table)
 
     @property
     def names(self) -> frozenset[str]:

@@ -3,6 +3,7 @@
     CREATE TABLE IF NOT EXISTS name (columns) ENGINE = engine ...
     CREATE OR REPLACE VIEW name AS SELECT ...
     ALTER TABLE name ADD COLUMN | INDEX | PROJECTION IF NOT EXISTS ...
+    ALTER TABLE name MODIFY COLUMN column Decimal(38, 9)
 
 Anything else is refused, so that no migration can destroy what is stored, and none reaches a cluster
 in a form that nobody has thought about.
@@ -19,6 +20,8 @@ from tracker.sinks.clickhouse_sql import Statement, Token, depths, significant
 CLAUSES = ("PARTITION BY", "PRIMARY KEY", "ORDER BY", "SAMPLE BY", "TTL", "SETTINGS", "COMMENT")
 ADDS_COLUMN = ("ADD", "COLUMN", "IF", "NOT", "EXISTS")
 ADDS_TO_STORED = (("ADD", "INDEX", "IF", "NOT", "EXISTS"), ("ADD", "PROJECTION", "IF", "NOT", "EXISTS"))
+EXACT = re.compile(r"MODIFY\s+COLUMN\s+\w+\s+Decimal\(38,\s*9\)")
+"""The one change of a column that is there: an amount becomes exact."""
 _SHARD = re.compile(r"--\s*shard by:\s*(\w+(?:\s*,\s*\w+)*)\s*")
 
 
@@ -127,12 +130,16 @@ def _table(reader: "_Reader", statement: Statement) -> CreateTable:
 
 def _alteration(reader: "_Reader") -> AlterTable:
     table, alterations = reader.name(), reader.rest()
+    if all(EXACT.fullmatch(alteration) for alteration in parts(alterations)):
+        return AlterTable(table, alterations, is_for_distributed=True)
     verbs = {_verb(alteration) for alteration in parts(alterations)}
     if verbs == {ADDS_COLUMN}:
         return AlterTable(table, alterations, is_for_distributed=True)
     if verbs and verbs <= set(ADDS_TO_STORED):
         return AlterTable(table, alterations, is_for_distributed=False)
-    return reader.refuse("an ALTER here adds columns, or indices and projections, each IF NOT EXISTS")
+    return reader.refuse(
+        "an ALTER here adds columns, or indices and projections, each IF NOT EXISTS, or makes amounts exact"
+    )
 
 
 def _verb(alteration: str) -> tuple[str, ...]:

@@ -39,8 +39,6 @@ EXACT: Settings = {"final": 1}
 """A row that was inserted twice and is not merged yet counts once, without FINAL in the question."""
 FORM: Settings = {
     "date_time_output_format": "iso",
-    "output_format_decimal_trailing_zeros": 1,
-    "output_format_json_quote_decimals": 1,
     "output_format_json_quote_denormals": 1,
     "output_format_json_validate_utf8": 1,
     "session_timezone": "UTC",

@@ -17,6 +17,7 @@ TYPES: Mapping[Kind, str] = MappingProxyType(
         Kind.UINT32: "UInt32",
         Kind.UINT64: "UInt64",
         Kind.FLOAT64: "Float64",
+        Kind.DECIMAL: "Decimal(38, 9)",
         Kind.BOOL: "Bool",
         Kind.TIMESTAMP: "DateTime64(3, 'UTC')",
         Kind.NANOTIME: "DateTime64(9, 'UTC')",

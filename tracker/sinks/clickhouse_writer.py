@@ -19,8 +19,10 @@ from tracker.sinks.clickhouse_engine import Complaint, Engine, Settings
 from tracker.sinks.clickhouse_errors import Meaning, Undecided, name_of, reaction, row_reason, words_of
 from tracker.sinks.clickhouse_guilty import find_guilty, no_rows
 from tracker.sinks.clickhouse_lookup import missing
-from tracker.sinks.clickhouse_schema import Layout, bring_up_to_date, differences
+from tracker.sinks.clickhouse_schema import MAY_NOT, Layout, bring_up_to_date, differences
+from tracker.sinks.seed import read_seed
 from tracker.tables import CATALOGUE, Table
+from tracker.tables.people import JURISDICTIONS
 
 READING: Settings = MappingProxyType(
     {
@@ -87,6 +89,7 @@ class Writer:
         try:
             await bring_up_to_date(self.engine, self._settings.folder, self._settings.layout)
             await self._compare()
+            await self._seed()
         except ConfigError as error:  # the other stores and the spool go on; it is looked at again
             raise SinkUnavailable(f"clickhouse {self.engine.place}: {error}") from error
         except Complaint as complaint:
@@ -95,6 +98,21 @@ class Writer:
                 raise
             reason = f"clickhouse {self.engine.place}: the schema cannot be made: {words_of(complaint)}"
             raise SinkUnavailable(reason) from None
+
+    async def _seed(self) -> None:
+        """Put in the jurisdictions that are not there; a user who may not does without."""
+        shipped = await asyncio.to_thread(read_seed, self._settings.folder)
+        if shipped is None or JURISDICTIONS.name in self._misfits:
+            return
+        lines = list(shipped.lines.values())
+        try:
+            left = await missing(self.engine, JURISDICTIONS, ndjson.joined(lines))
+            if left:
+                data = ndjson.joined([lines[row] for row in left])
+                await self._insert(JURISDICTIONS, data, f"seed+{uuid.uuid4()}")
+        except Complaint as complaint:
+            if complaint.code not in MAY_NOT:
+                raise
 
     async def write(self, batch: Batch) -> None:
         """As `Sink.write`, for an open writer; LookupError for a table that the catalogue does not have."""

@@ -6,9 +6,11 @@ opening, threads, cancelling, closing.
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 import duckdb
@@ -18,9 +20,11 @@ from tracker.events import Batch
 from tracker.sinks.base import Answer
 from tracker.sinks.duckdb_errors import is_lost, is_short_of_memory, unavailable
 from tracker.sinks.duckdb_file import Database, DuckDbSettings, cursor_of, open_database
+from tracker.sinks.duckdb_finding import Finder
+from tracker.sinks.duckdb_jobs import ended
 from tracker.sinks.duckdb_room import Room
 from tracker.sinks.duckdb_snapshot import DuckDbSnapshot
-from tracker.sinks.duckdb_store import Questions, ended, open_read_only
+from tracker.sinks.duckdb_store import Questions, open_read_only
 from tracker.sinks.duckdb_writer import Writer
 from tracker.sinks.registry import SinkSettings
 from tracker.tuning import stay_in_background
@@ -28,6 +32,7 @@ from tracker.tuning import stay_in_background
 __all__ = ["DuckDbSettings", "DuckDbSink", "from_settings", "open_read_only"]
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 CHECK_SECONDS = 5.0
 
@@ -38,6 +43,7 @@ class _Opened:
     writer: Writer
     thread: ThreadPoolExecutor
     questions: Questions
+    finder: Finder
 
 
 class DuckDbSink:
@@ -88,7 +94,7 @@ class DuckDbSink:
             raise
         room = Room()
         writer, questions = Writer(database, self._settings, room), Questions(database.connection, room)
-        return _Opened(database, writer, thread, questions)
+        return _Opened(database, writer, thread, questions, Finder(database.connection, room))
 
     async def write(self, batch: Batch) -> None:
         """As `Sink.write`. Cancelled, it leaves as soon as DuckDB lets it, with unknown outcome."""
@@ -96,6 +102,27 @@ class DuckDbSink:
         job = opened.thread.submit(opened.writer.write, batch)
         try:
             await asyncio.wrap_future(job)
+        except asyncio.CancelledError:
+            if job.running():
+                opened.writer.interrupt()
+            raise
+        except SinkUnavailable as error:
+            await self._let_go_after(error.__cause__)
+            raise
+
+    async def change(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """What the work gives, done in one transaction between two batches. Raises SinkUnavailable."""
+        return await self._between_batches(lambda writer: writer.change(work))
+
+    async def tidy(self, *, insist: bool = False) -> bool:
+        """As `Writer.tidy`."""
+        return await self._between_batches(lambda writer: writer.tidy(insist=insist))
+
+    async def _between_batches(self, call: Callable[[Writer], T]) -> T:
+        opened = self._now_open()
+        job = opened.thread.submit(call, opened.writer)
+        try:
+            return await asyncio.wrap_future(job)
         except asyncio.CancelledError:
             if job.running():
                 opened.writer.interrupt()
@@ -132,6 +159,16 @@ class DuckDbSink:
             raise QueryError(f"{self.name} is not open")
         return await opened.questions.ask(sql, max_rows, timeout_seconds)
 
+    async def find(
+        self, table: str, where: Mapping[str, Sequence[str]], *, limit: int = 1000
+    ) -> Sequence[dict[str, Any]]:
+        """As `Store.find`. While the file is being opened, it waits for that."""
+        async with self._changing:
+            opened = self._opened
+        if opened is None:
+            raise QueryError(f"{self.name} is not open")
+        return await opened.finder.find(table, where, limit)
+
     async def snapshot(self) -> DuckDbSnapshot:
         """To be begun and closed by the caller, and closed with the file at the latest. Raises QueryError."""
         async with self._changing:
@@ -148,6 +185,7 @@ class DuckDbSink:
             if opened is None:
                 return
             await opened.questions.close()
+            await opened.finder.close()
             for snapshot in list(self._snapshots):
                 await snapshot.close()
             job = opened.thread.submit(_shut, opened)

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import orjson
 
 from tracker.sinks.duckdb_log import AcknowledgedLog, sync
-from tracker.sinks.duckdb_rows import literal
+from tracker.sinks.duckdb_rows import insert_one, literal
 from tracker.sinks.migrations import Migration, pending, read_migrations
 from tracker.sinks.ndjson import clear
+from tracker.sinks.seed import read_seed
+from tracker.tables.people import JURISDICTIONS
 
 CATALOG = "sfpla"
 """The name under which the file's tables can be asked for."""
@@ -96,6 +99,7 @@ def _bring_up(database: Database, settings: DuckDbSettings) -> None:
         _attach(connection, settings.database)
     connection.execute(f"USE {CATALOG}")
     _migrate(connection, settings.schema)
+    _seed(connection, settings)
     _prune_ledger(connection)
     log.note()
     _lock(connection, [folder for folder in (settings.handover, settings.export) if folder])
@@ -180,6 +184,31 @@ def _apply(connection: duckdb.DuckDBPyConnection, migration: Migration) -> None:
         connection.rollback()
         raise
     connection.commit()
+
+
+def _seed(connection: duckdb.DuckDBPyConnection, settings: DuckDbSettings) -> None:
+    """Put in what is not there, or only in an earlier version; all of it or nothing."""
+    shipped = read_seed(settings.schema)
+    if shipped is None:
+        return
+    question = "SELECT regulation, compliance, seq FROM jurisdictions WHERE updated_at >= ?::TIMESTAMP"
+    there = connection.execute(question, [shipped.updated_at]).fetchall()
+    lacking = [orjson.loads(line) for key, line in shipped.lines.items() if key not in there]
+    if not lacking:
+        return
+    insert = insert_one(JURISDICTIONS, list(lacking[0]))
+    connection.begin()
+    try:
+        for row in lacking:
+            connection.execute(insert, [_parameter(value) for value in row.values()])
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def _parameter(value: object) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _prune_ledger(connection: duckdb.DuckDBPyConnection) -> None:

@@ -11,7 +11,7 @@ import orjson
 
 from tracker.tables import CATALOGUE, Kind
 
-_QUOTED = frozenset({Kind.UUID, Kind.TIMESTAMP, Kind.NANOTIME, Kind.DATE})
+_QUOTED = frozenset({Kind.UUID, Kind.TIMESTAMP, Kind.NANOTIME, Kind.DATE, Kind.DECIMAL})
 _PLAIN = frozenset({Kind.INT8, Kind.INT16, Kind.INT32, Kind.INT64, Kind.UINT32, Kind.UINT64, Kind.BOOL})
 _ESCAPE = re.compile(rb'\\\\|\\"|\\u[0-9a-f]{4}')
 

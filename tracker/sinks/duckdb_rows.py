@@ -17,6 +17,7 @@ TYPES = {
     Kind.UINT32: "UINTEGER",
     Kind.UINT64: "UBIGINT",
     Kind.FLOAT64: "DOUBLE",
+    Kind.DECIMAL: "DECIMAL(38,9)",
     Kind.BOOL: "BOOLEAN",
     Kind.TIMESTAMP: "TIMESTAMP",
     Kind.NANOTIME: "TIMESTAMP_NS",

@@ -16,7 +16,7 @@ from tracker.sinks import duckdb_lines, ndjson
 from tracker.sinks.backup import LEDGER, known
 from tracker.sinks.duckdb_errors import first_line
 from tracker.sinks.duckdb_file import CATALOG
-from tracker.sinks.duckdb_store import ended
+from tracker.sinks.duckdb_jobs import ended
 from tracker.tables import CATALOGUE
 from tracker.tuning import stay_in_background
 

@@ -3,9 +3,8 @@ and rows. The writer goes on meanwhile; a question sees the file as it was when 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +15,8 @@ from tracker.errors import QueryError
 from tracker.sinks.base import Answer
 from tracker.sinks.duckdb_errors import first_line
 from tracker.sinks.duckdb_file import CATALOG, open_to_read
+from tracker.sinks.duckdb_finding import Finder
+from tracker.sinks.duckdb_jobs import ended, stop
 from tracker.sinks.duckdb_questions import checked
 from tracker.sinks.duckdb_room import Room
 from tracker.sinks.duckdb_values import converters
@@ -25,8 +26,6 @@ from tracker.tuning import stay_in_background
 THREADS = 2
 """Questions answered at once; further ones wait, within their own time."""
 
-_STOP_SECONDS = 2.0
-_INTERRUPT_EVERY_SECONDS = 0.02
 _ZONED = "TIMESTAMP WITH TIME ZONE"
 
 
@@ -49,33 +48,14 @@ class Questions:
                 raise QueryError(f"no answer within {timeout_seconds:g} seconds; the question was stopped")
             return _told(job)
         finally:
-            await _stop(job, cursor)
+            await stop(job, cursor)
             self._asked.pop(job, None)
 
     async def close(self) -> None:
         """Stop what is being asked and let go of the threads; who asked gets a QueryError."""
         for job, cursor in list(self._asked.items()):
-            await _stop(job, cursor)
+            await stop(job, cursor)
         self._threads.shutdown(wait=False)
-
-
-async def ended(job: "Future[Any]", timeout_seconds: float) -> bool:
-    """Wait for a thread's job, not for what came of it; False when it takes longer."""
-    loop = asyncio.get_running_loop()
-    over = asyncio.Event()
-    job.add_done_callback(lambda _: _tell(loop, over))
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            await over.wait()
-    except TimeoutError:
-        return False
-    return True
-
-
-def _tell(loop: asyncio.AbstractEventLoop, over: asyncio.Event) -> None:
-    """Set an event from another thread; nobody waits for it any more when its loop has ended."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(over.set)
 
 
 def _told(job: "Future[Answer]") -> Answer:
@@ -91,19 +71,6 @@ def _told(job: "Future[Answer]") -> Answer:
         raise QueryError("the question needs more memory than the store has; ask for less at once") from error
     except duckdb.Error as error:
         raise QueryError(str(error).strip()) from error
-
-
-async def _stop(job: "Future[Answer]", cursor: duckdb.DuckDBPyConnection) -> None:
-    """Interrupt until the thread has noticed: an interrupt between two steps of a question goes unheard."""
-    if job.cancel():
-        cursor.close()
-        return
-    for _ in range(int(_STOP_SECONDS / _INTERRUPT_EVERY_SECONDS)):
-        if job.done():
-            return
-        with suppress(duckdb.ConnectionException):  # the thread closes its cursor just before it is done
-            cursor.interrupt()
-        await asyncio.sleep(_INTERRUPT_EVERY_SECONDS)
 
 
 def _answer(room: Room, cursor: duckdb.DuckDBPyConnection, sql: str, max_rows: int) -> Answer:
@@ -158,6 +125,7 @@ class ReadOnlyStore:
         self._memory_mb = memory_mb
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._questions: Questions | None = None
+        self._finder: Finder | None = None
 
     async def __aenter__(self) -> Self:
         """Open the file. Raises QueryError when it is missing, in use or no DuckDB file."""
@@ -167,23 +135,33 @@ class ReadOnlyStore:
             self._connection = await asyncio.to_thread(open_to_read, self._database, self._memory_mb)
         except duckdb.Error as error:
             raise QueryError(f"{self._database} cannot be opened: {first_line(error)}") from error
-        self._questions = Questions(self._connection, Room())
+        room = Room()
+        self._questions, self._finder = Questions(self._connection, room), Finder(self._connection, room)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the file."""
-        if self._questions is not None and self._connection is not None:
+        if self._questions is not None and self._finder is not None and self._connection is not None:
             await self._questions.close()
+            await self._finder.close()
             self._connection.close()
-            self._questions = self._connection = None
+            self._questions = self._finder = self._connection = None
 
     async def query(self, sql: str, *, max_rows: int, timeout_seconds: float) -> Answer:
         """As `Store.query`."""
         if self._questions is None:
             raise QueryError(f"{self._database} is not open")
         return await self._questions.ask(sql, max_rows, timeout_seconds)
+
+    async def find(
+        self, table: str, where: Mapping[str, Sequence[str]], *, limit: int = 1000
+    ) -> Sequence[dict[str, Any]]:
+        """As `Store.find`."""
+        if self._finder is None:
+            raise QueryError(f"{self._database} is not open")
+        return await self._finder.find(table, where, limit)
 
 
 def open_read_only(database: Path, *, memory_mb: int = 512) -> ReadOnlyStore:

@@ -42,7 +42,9 @@ def _text(value: Any) -> str:
         return bytes(value).hex()
     if isinstance(value, date | time):
         return value.isoformat()
-    if isinstance(value, UUID | Decimal | timedelta):
+    if isinstance(value, Decimal):
+        return f"{value:f}"  # never with an exponent: 0 of nine places is 0.000000000
+    if isinstance(value, UUID | timedelta):
         return str(value)
     return repr(value)
 

@@ -4,9 +4,9 @@ A commit syncs DuckDB's write-ahead log, so what `write` returned for survives k
 much of the log as was acknowledged is replayed when the file is opened next.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import duckdb
 
@@ -19,6 +19,8 @@ from tracker.sinks.duckdb_guilty import find_guilty
 from tracker.sinks.duckdb_loader import Loader, WrongRows
 from tracker.sinks.duckdb_room import Room
 from tracker.tables import CATALOGUE, Table
+
+T = TypeVar("T")
 
 CHECKPOINT_BYTES = 48 << 20
 """Size of the write-ahead log at which it goes into the file, once no question is under way: with DuckDB's
@@ -56,6 +58,31 @@ class Writer:
             raise unavailable(error) from error
         except OSError as error:
             raise SinkUnavailable(f"duckdb: hand-over to {self._handover}: {error.strerror}") from error
+
+    def change(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """What the work gives, done in one transaction and durable. Raises SinkUnavailable."""
+        try:
+            with self._transaction():
+                found = work(self._connection)
+            self._checkpoint_when_due()
+        except duckdb.Error as error:
+            raise unavailable(error) from error
+        self._acknowledge()
+        return found
+
+    def tidy(self, *, insist: bool = False) -> bool:
+        """Give back the memory and the room that changes take, unless questions are under way: then False.
+
+        Insisting interrupts them. Raises SinkUnavailable.
+        """
+        try:
+            with self._room.alone(insist=insist) as is_alone:
+                if is_alone:
+                    self._checkpoint()
+        except (duckdb.Error, OSError) as error:
+            raise SinkUnavailable(f"duckdb: {error}") from error
+        self._acknowledge()
+        return is_alone
 
     def _acknowledge(self) -> None:
         try:

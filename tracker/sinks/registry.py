@@ -88,6 +88,16 @@ BACKUPS = MappingProxyType(
 )
 """Service -> module that copies and restores it; see `backup`."""
 
+PRUNERS = MappingProxyType(
+    {"clickhouse": "tracker.sinks.clickhouse_prune", "duckdb": "tracker.sinks.duckdb_prune"}
+)
+"""Service -> module that prunes it; see `pruning`."""
+
+ERASERS = MappingProxyType(
+    {"clickhouse": "tracker.sinks.clickhouse_erasing", "duckdb": "tracker.sinks.duckdb_erasing"}
+)
+"""Service -> module that finds and erases one person's rows in it; see `erasing`."""
+
 
 def make_sink(settings: SinkSettings) -> Sink:
     """The sink of this service, not open yet. Raises ConfigError for a service that is not known."""

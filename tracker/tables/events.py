@@ -1,6 +1,6 @@
 """What events themselves say, and beside them logs, updates and counts."""
 
-from tracker.tables.model import CREATED, OID, ORG, Column, Kind, Table, columns
+from tracker.tables.model import CREATED, GROUND, OID, ORG, Column, Kind, Table, columns
 
 EVENTS = Table(
     name="events",
@@ -79,6 +79,7 @@ EVENTS = Table(
         ),
         *columns(Kind.JSON, params="everything that is no column, as sent", targets="targets, as sent"),
         CREATED,
+        GROUND,
     ),
     key=("eid",),
 )

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     UINT32 = "uint32"
     UINT64 = "uint64"
     FLOAT64 = "float64"
+    DECIMAL = "decimal"  # 38 digits, 9 of them behind the point, text `0.10`
     BOOL = "bool"
     TIMESTAMP = "timestamp"  # milliseconds, text `2026-11-22 03:00:00.123Z`
     NANOTIME = "nanotime"  # nanoseconds, text `2026-11-22 03:00:00.123456789Z`
@@ -44,6 +45,7 @@ DEFAULTS: MappingProxyType[Kind, Default] = MappingProxyType(
         Kind.UINT32: 0,
         Kind.UINT64: 0,
         Kind.FLOAT64: 0.0,
+        Kind.DECIMAL: "0.000000000",
         Kind.BOOL: False,
         Kind.TIMESTAMP: EPOCH,
         Kind.NANOTIME: "1970-01-01 00:00:00.000000000Z",
@@ -100,4 +102,9 @@ UPDATED = Column("updated_at", Kind.TIMESTAMP, "when the row was made, by the se
 HHASH = Column("hhash", Kind.TEXT, "hash of the host")
 OID = Column("oid", Kind.UUID, "organisation (tenant)")
 ORG = Column("org", Kind.LABEL, "organisation's short name")
+GROUND = Column(
+    "ground",
+    Kind.LABEL,
+    "why what identifies a person was taken away: gpc, no_consent, ...; empty: it was not",
+)
 EID = Column("eid", Kind.UUID, "the event that said it; the row's id")

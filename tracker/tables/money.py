@@ -1,6 +1,8 @@
 """Payments; what a user, visitor or order paid in all is a view over them."""
 
-from tracker.tables.model import CREATED, HHASH, OID, ORG, UPDATED, Column, Kind, Table, columns
+from tracker.tables.model import CREATED, GROUND, HHASH, OID, ORG, UPDATED, Column, Kind, Table, columns
+
+CURRENCY = Column("currency", Kind.TEXT, "ISO 4217 code", "USD")
 
 PAYMENTS = Table(
     name="payments",
@@ -30,7 +32,7 @@ PAYMENTS = Table(
             model="model",
         ),
         *columns(
-            Kind.FLOAT64,
+            Kind.DECIMAL,
             qty="quantity",
             price="price of one",
             discount="discount",
@@ -56,7 +58,7 @@ PAYMENTS = Table(
         ),
         CREATED,
         UPDATED,
-        Column("currency", Kind.TEXT, "ISO 4217 code", "USD"),
+        CURRENCY,
         *columns(
             Kind.TEXT,
             country="ISO 3166 code",
@@ -64,6 +66,8 @@ PAYMENTS = Table(
             region="region",
             campaign_id="campaign",
         ),
+        Column("params", Kind.JSON, "everything that is no column, and texts of ids, as sent"),
+        GROUND,
     ),
     key=("oid", "id"),
     version="updated_at",

@@ -27,7 +27,9 @@ VIEWS = MappingProxyType(
         "event_frequency": "how often and by how many each event of an organisation happened",
         "conversion_funnel": "visitors who converted: first event, latest conversion and its invoice",
         "impression_daily": "conversions and events with a score of a thread, by day and variant",
-        "ltv": "what each user, visitor and order of an organisation paid in all",
+        "ltv": "what each user, visitor and order of an organisation paid in all, by currency",
+        "ltvu": "what each user of an organisation paid for each order, by currency",
+        "ltvv": "what each visitor of an organisation paid for each order, by currency",
     }
 )
 """Name to meaning."""

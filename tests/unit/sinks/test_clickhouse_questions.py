@@ -66,7 +66,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
         yield cache(lambda kind: stack.enter_context(serving(folder / "data", kind)))
 
 
-@pytest.fixture(params=["embedded", *KINDS])
+@pytest.fixture(params=["embedded", *(pytest.param(kind, marks=pytest.mark.long) for kind in KINDS)])
 async def store(
     request: pytest.FixtureRequest, tmp_path: Path, servers: Callable[[str], ClickHouse]
 ) -> AsyncIterator[Store]:

@@ -17,6 +17,8 @@ from tracker.sinks.clickhouse_statements import (
     engine_clause,
     understand,
 )
+from tracker.tables import Kind
+from tracker.tables.money import PAYMENTS
 
 TABLE = "CREATE TABLE IF NOT EXISTS t (a UUID, b UInt8) ENGINE = ReplacingMergeTree ORDER BY (b, a)"
 
@@ -81,6 +83,8 @@ def test_a_view_and_an_alteration_are_taken_apart() -> None:
     assert understood("CREATE OR REPLACE VIEW v AS SELECT 1") == CreateView("v", "SELECT 1")
     added = "ADD COLUMN IF NOT EXISTS c Map(String, UInt8), ADD COLUMN IF NOT EXISTS d String DEFAULT 'a, b'"
     assert understood(f"ALTER TABLE t {added}") == AlterTable("t", added, is_for_distributed=True)
+    exact = "MODIFY COLUMN c Decimal(38, 9), MODIFY COLUMN d Decimal(38,9)"
+    assert understood(f"ALTER TABLE t {exact}") == AlterTable("t", exact, is_for_distributed=True)
     index = "ADD INDEX IF NOT EXISTS i c TYPE minmax"
     assert understood(f"ALTER TABLE t {index}") == AlterTable("t", index, is_for_distributed=False)
 
@@ -108,6 +112,9 @@ def test_a_view_and_an_alteration_are_taken_apart() -> None:
         "ALTER TABLE t DROP COLUMN a",
         "ALTER TABLE t ADD COLUMN a UInt8",
         "ALTER TABLE t MODIFY COLUMN a UInt8",
+        "ALTER TABLE t MODIFY COLUMN a Decimal(38, 9) CODEC(NONE)",
+        "ALTER TABLE t MODIFY COLUMN a Decimal(38, 9), DROP COLUMN b",
+        "ALTER TABLE t MODIFY COLUMN a Decimal(38, 9), ADD COLUMN IF NOT EXISTS b UInt8",
         "ALTER TABLE t ADD COLUMN IF NOT EXISTS b UInt8, DROP COLUMN a",
         "ALTER TABLE t ADD COLUMN IF NOT EXISTS b UInt8, ADD INDEX IF NOT EXISTS i b TYPE minmax",
         "ALTER TABLE t DELETE WHERE 1",
@@ -127,8 +134,10 @@ def test_nothing_in_the_schema_destroys() -> None:
         CreateView,
         AlterTable,
     }
-    words = {token.word for one in source.migrations for token in tokens(one.sql) if token.kind == "word"}
-    assert not words & {"DROP", "TRUNCATE", "DELETE", "MODIFY", "DETACH", "RENAME", "EXCHANGE", "UPDATE"}
+    words = [token.word for one in source.migrations for token in tokens(one.sql) if token.kind == "word"]
+    assert not {*words} & {"DROP", "TRUNCATE", "DELETE", "DETACH", "RENAME", "EXCHANGE", "UPDATE"}
+    amounts = [column for column in PAYMENTS.columns if column.kind is Kind.DECIMAL]
+    assert words.count("MODIFY") == len(amounts)  # each becomes exact, and nothing else is modified
 
 
 def test_what_a_server_shows_of_an_engine_is_read_too() -> None:

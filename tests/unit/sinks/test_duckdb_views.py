@@ -7,6 +7,7 @@ import duckdb
 import pytest
 
 from tests.support.batches import batch, event
+from tests.support.rows import SHIPPED
 from tests.unit.sinks.places import ask, count
 from tracker.sinks.duckdb import DuckDbSettings, DuckDbSink
 from tracker.tables import CATALOGUE, EVENTS
@@ -108,7 +109,7 @@ async def test_views_have_the_originals_names_and_columns(sink: DuckDbSink) -> N
 async def test_every_table_and_view_can_be_asked_under_the_originals_name(sink: DuckDbSink) -> None:
     people = ("visitors", "visitors_latest", "sessions", "events_recent")
     for name in (*CATALOGUE, *COUNTERS, *SEEN, *people):
-        assert await count(sink, f"sfpla.{name}") == 0
+        assert await count(sink, f"sfpla.{name}") == SHIPPED.get(name, 0)
 
 
 @pytest.mark.parametrize(("view", "wanted"), [("visitors", "first"), ("visitors_latest", "last")])

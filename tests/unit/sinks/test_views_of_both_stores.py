@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from tests.support.batches import batch, line, new_id
 from tests.support.clickhouse import embedded_engine
-from tests.support.rows import full_row, uuid_of
+from tests.support.rows import uuid_of
 from tests.unit.sinks.places import ask, settings_in
 from tracker.sinks.clickhouse_embedded import EmbeddedEngine
 from tracker.sinks.clickhouse_schema import FOLDER, Layout, bring_up_to_date
@@ -43,11 +43,22 @@ ADDED = {
         *("anonymous_impressions", "identified_impressions", "unique_visitors", "conversions", "updated_at"),
     ],
     "ltv": [
-        *("hhash", "id", "id_type", "paid", "oid", "org"),
+        *("hhash", "id", "id_type", "paid", "currency", "oid", "org"),
+        *("updated_at", "updater", "created_at", "owner"),
+    ],
+    "ltvu": [
+        *("hhash", "uid", "orid", "paid", "currency", "oid", "org"),
+        *("updated_at", "updater", "created_at", "owner"),
+    ],
+    "ltvv": [
+        *("hhash", "vid", "orid", "paid", "currency", "oid", "org"),
         *("updated_at", "updater", "created_at", "owner"),
     ],
 }
 """Columns of the views that are here beside those of test_duckdb_views."""
+
+
+OF_PAYMENTS = ("ltv", "ltvu", "ltvv")
 
 
 class Stores:
@@ -166,7 +177,7 @@ async def test_both_stores_have_the_same_views_with_the_same_columns(stores: Sto
 
 
 async def test_every_view_says_the_same_of_the_same_events(stores: Stores) -> None:
-    for view in await stores.views() - {"ltv", "events_recent"}:
+    for view in await stores.views() - {*OF_PAYMENTS, "events_recent"}:
         rows = await stores.agreed(f"SELECT * FROM {view}")  # noqa: S608 (as above)
         assert len(rows) > 3, view
 
@@ -251,31 +262,86 @@ async def test_conversions_have_their_first_touch_and_latest_invoice(stores: Sto
     ]
 
 
-async def test_what_was_paid_is_summed_by_user_visitor_and_order_of_a_tenant(stores: Stores) -> None:
-    payments = CATALOGUE["payments"]
-    payer: dict[str, Any] = {
-        "hhash": "h",
-        "uid": uuid_of(1),
-        "vid": uuid_of(2),
-        "org": "acme",
-        "oid": uuid_of(8),
-    }
+def payment(number: int, moment: str = "2026-11-22 03:00:00", **columns: Any) -> dict[str, Any]:
+    """A payment of user 1 and visitor 2 at organisation 8, in euro."""
+    known = {"hhash": "h", "uid": uuid_of(1), "vid": uuid_of(2), "oid": uuid_of(8), "currency": "EUR"}
+    times = dict.fromkeys(("created_at", "updated_at"), f"{moment}.{number:03}Z")
+    return {"id": uuid_of(number), "org": "acme", **known, **times, **columns}
+
+
+async def test_what_was_paid_is_summed_by_payer_currency_and_tenant(stores: Stores) -> None:
+    first, second = uuid_of(3), uuid_of(4)
     rows = [
-        full_row(payments, 1, **payer, orid=uuid_of(3), revenue=99.99),
-        full_row(payments, 2, **payer, orid=uuid_of(4), revenue=0.1),
-        full_row(payments, 3, **payer, orid=uuid_of(4), revenue=-20.0),
-        full_row(payments, 4, **{**payer, "oid": uuid_of(9)}, orid=uuid_of(4), revenue=7.0),
+        payment(1, orid=first, revenue="99.99"),
+        payment(2, orid=second, revenue="0.1"),
+        payment(3, orid=second, revenue="-20.0"),
+        payment(4, orid=second, revenue="7.000000001", currency="JPY"),
+        payment(5, orid=second, revenue="7", oid=uuid_of(9), hhash="other"),
+        payment(6, revenue="0.01", hhash="other", org="later"),
     ]
     for _ in range(2):
         await stores.write("payments", rows)
-    question = "SELECT id_type, id, paid, updated_at FROM ltv WHERE oid = '{}'"
-    assert await stores.agreed(question.format(uuid_of(8))) == [
-        ["orid", uuid_of(3), 99.99, "2026-11-22 03:00:00.101"],
-        ["orid", uuid_of(4), -19.9, "2026-11-22 03:00:00.103"],
-        ["uid", uuid_of(1), 80.09, "2026-11-22 03:00:00.103"],
-        ["vid", uuid_of(2), 80.09, "2026-11-22 03:00:00.103"],
+    of_tenant = f"WHERE oid = '{uuid_of(8)}'"
+    question = f"SELECT id_type, id, currency, paid, updated_at FROM ltv {of_tenant}"  # noqa: S608 (our own)
+    day = "2026-11-22 03:00:00"
+    assert await stores.agreed(question) == [
+        ["orid", first, "EUR", "99.990000000", f"{day}.001"],
+        ["orid", second, "EUR", "-19.900000000", f"{day}.003"],
+        ["orid", second, "JPY", "7.000000001", f"{day}.004"],
+        ["uid", uuid_of(1), "EUR", "80.100000000", f"{day}.006"],
+        ["uid", uuid_of(1), "JPY", "7.000000001", f"{day}.004"],
+        ["vid", uuid_of(2), "EUR", "80.100000000", f"{day}.006"],
+        ["vid", uuid_of(2), "JPY", "7.000000001", f"{day}.004"],
     ]
-    assert len(await stores.agreed("SELECT * FROM ltv")) == 7
+    for view, payer in (("ltvu", "uid"), ("ltvv", "vid")):
+        sums = await stores.agreed(f"SELECT {payer}, orid, currency, paid FROM {view} {of_tenant}")  # noqa: S608
+        assert [row[1:] for row in sums] == [
+            [first, "EUR", "99.990000000"],
+            [second, "EUR", "-19.900000000"],
+            [second, "JPY", "7.000000001"],
+        ]
+    for view in OF_PAYMENTS:
+        assert await stores.agreed(f"SELECT * FROM {view}")  # noqa: S608 (as above)
+
+
+async def test_the_same_payment_again_days_later_replaces_itself(stores: Stores) -> None:
+    oid = uuid_of(40)
+    sent = [("2026-11-30 23:59:59", "5"), ("2026-12-02 00:00:00", "5.00"), ("2027-01-09 12:00:00", "6")]
+    for moment, amount in sent:
+        await stores.write("payments", [payment(41, moment, oid=oid, orid=uuid_of(3), revenue=amount)])
+    within_one = [payment(42, m, oid=oid, orid=uuid_of(3), revenue=a) for m, a in reversed(sent)]
+    await stores.write("payments", within_one)
+    for view in ("ltvu", "ltvv"):
+        question = f"SELECT paid, updated_at FROM {view} WHERE oid = '{oid}'"  # noqa: S608 (as above)
+        assert await stores.agreed(question) == [["12.000000000", "2027-01-09 12:00:00.042"]]
+
+
+async def test_without_an_organisation_each_host_has_its_own_sums(stores: Stores) -> None:
+    nobody = "00000000-0000-0000-0000-000000000000"
+    rows = [payment(50 + at, oid=nobody, hhash=host, revenue="1") for at, host in enumerate(("h", "h", "i"))]
+    await stores.write("payments", rows)
+    question = f"SELECT hhash, paid FROM ltv WHERE oid = '{nobody}' AND id_type = 'uid'"  # noqa: S608 (as above)
+    assert await stores.agreed(question) == [["h", "2.000000000"], ["i", "1.000000000"]]
+
+
+async def test_a_tenth_and_two_tenths_ten_thousand_times_are_three_thousand(stores: Stores) -> None:
+    oid = uuid_of(60)
+    amounts = ("0.1", "0.2")
+    rows = [
+        payment(number % 1000, oid=oid, id=uuid_of(number), revenue=amounts[number % 2])
+        for number in range(20_000)
+    ]
+    await stores.write("payments", rows)
+    question = f"SELECT DISTINCT paid FROM ltv WHERE oid = '{oid}'"  # noqa: S608 (as above)
+    assert await stores.agreed(question) == [["3000.000000000"]]
+
+
+async def test_sums_of_the_largest_amounts_do_not_run_over(stores: Stores) -> None:
+    largest = "99999999999999999999.999999999"
+    rows = [payment(at, oid=uuid_of(70), revenue=largest) for at in range(100)]
+    await stores.write("payments", rows)
+    question = f"SELECT DISTINCT paid FROM ltv WHERE oid = '{uuid_of(70)}'"  # noqa: S608 (as above)
+    assert await stores.agreed(question) == [["9999999999999999999999.999999900"]]
 
 
 async def test_the_readmes_questions_are_answered(stores: Stores) -> None:
