@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from tracker.parts import is_for
+
 BacklogKey = tuple[str, str]
 """Sink and table."""
 
@@ -133,7 +135,10 @@ def read_sinks(db: sqlite3.Connection) -> dict[str, bool]:
 
 
 def read_backlogs(db: sqlite3.Connection, lasts: Mapping[str, int]) -> dict[BacklogKey, Backlog]:
-    """Every backlog as the spool has it: an attached sink has one for each table, others what they left."""
+    """Every backlog as the spool has it: an attached sink has one for each table, others what they left.
+
+    Of a part of a table only those for whom it is have any.
+    """
     gaps: dict[BacklogKey, list[Gap]] = {}
     for sink, table, first, last in db.execute(
         "SELECT sink, tbl, first, last FROM gaps ORDER BY first"
@@ -148,6 +153,7 @@ def read_backlogs(db: sqlite3.Connection, lasts: Mapping[str, int]) -> dict[Back
     return {
         key: _backlog(db, key[1], lasts.get(key[1], 0), cursors.get(key, (0, 0)), tuple(gaps.get(key, ())))
         for key in keys | dict.fromkeys(cursors)
+        if is_for(key[1], key[0])
     }
 
 

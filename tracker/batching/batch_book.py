@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from sqlite3 import Connection
 
-from tracker.batching import dead_letters, rejection_marks
+from tracker.batching import dead_letters, rejection_marks, unsent
 from tracker.batching.contract import Sealed
 from tracker.batching.cutting import cut
 from tracker.batching.sealing import (
@@ -70,8 +70,25 @@ class BatchBook:
             for held in self._memory.held.values()
             if not held.is_handed_out and (held.sealed.sink, held.sealed.table) == (sink, table)
         )
+        self.begin(held.sealed)
         self._memory.claim([held.sealed.id])
         return held.sealed
+
+    def begin(self, sealed: Sealed) -> Sealed | None:
+        """The batch as it is to be sent, under another id where it was cut anew; None when nothing is left of
+        it. From now on it may have been sent."""
+        memory = self._memory
+        now = sealed
+        while now.id in memory.cut_anew:
+            found = memory.cut_anew[now.id]
+            if found is None:
+                return None
+            now = found
+        if now.id in memory.unsent:
+            with self._transaction() as db:
+                unsent.clear(db, now.id)
+            memory.unsent.discard(now.id)
+        return now
 
     def give_back(self, batches: Sequence[Sealed]) -> None:
         """Delivery never got these: `seal` hands them out again."""
@@ -160,10 +177,12 @@ class BatchBook:
             )
             data = b"".join([lines[at] + b"\n" for at in part]) if is_inline else None
             children.append(write_down(db, child, now, parent.id, data))
+            unsent.mark(db, child.id)
         return children
 
     def _replaced(self, parent: Sealed, children: Sequence[Held]) -> None:
         self._memory.let_go(parent.id)
+        self._memory.unsent.update(child.sealed.id for child in children)
         self._memory.hold(replace(child, is_handed_out=True) for child in children)
 
     def replay(
@@ -176,7 +195,9 @@ class BatchBook:
                 data = dead_letters.take_out(db, parcel, edited)
                 sealed = replayed_batch(parcel[0].sink, parcel[0].table, len(parcel))
                 made.append(replace(write_down(db, sealed, now, None, data), is_handed_out=False))
+                unsent.mark(db, sealed.id)
         self._memory.dead_bytes -= sum(letter.size for letter in letters)
+        self._memory.unsent.update(held.sealed.id for held in made)
         self._memory.hold(made)
         return [held.sealed for held in made]
 

@@ -85,6 +85,10 @@ class BatchQueue(Protocol):
     async def seal(self, table: str, max_rows: int, max_bytes: int) -> Sealed | None:
         """Cut the oldest waiting rows into a batch with a new id; None when nothing waits."""
 
+    async def begin(self, sealed: Sealed) -> Sealed | None:
+        """Before a batch that waited for its first send is sent: as it is now, perhaps under another id; None
+        when nothing is left of it. In one transaction."""
+
     async def load(self, sealed: Sealed) -> Batch:
         """The batch's bytes, the same at each call. Raises SpoolDamaged when they are not what was stored."""
 

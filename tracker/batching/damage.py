@@ -10,7 +10,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from tracker.batching import rejection_marks, spool_copies, spool_schema
+from tracker.batching import rejection_marks, spool_copies, spool_schema, unsent
 from tracker.batching.raw_log import HEADER_BYTES, Seen, read_index, trouble
 from tracker.batching.salvage import Salvaged, salvage
 from tracker.batching.spool_files import UNREADABLE, SpoolFiles
@@ -39,6 +39,7 @@ def prepare(files: SpoolFiles, now: float) -> None:
         if spool_schema.is_empty(db):
             spool_schema.create(db)
         db.execute(rejection_marks.TABLE)  # a file that was made earlier may be without it
+        db.executescript(unsent.TABLES)
     files.count_aside()
     files.clear_suspicion()
     files.make_ballast()

@@ -9,6 +9,7 @@ import orjson
 
 from tracker.batching.row_check import problem_of
 from tracker.errors import TrackerError
+from tracker.parts import table_of
 from tracker.tables import CATALOGUE
 
 MOST_BYTES = 8 * 1024 * 1024
@@ -47,7 +48,7 @@ class Edit:
 
     def apply(self, table: str, line: bytes) -> bytes:
         """The edited line; the same bytes when nothing was changed. Raises Unedited."""
-        row = _object(line)
+        row, table = _object(line), table_of(table)
         try:
             edited = self._edited(row)
         except self._failures as error:

@@ -68,6 +68,8 @@ class Work:
     """It was cut at the strategy's row limit, so its pace teaches something."""
     was_sent: bool = False
     """An earlier attempt ended without a verdict."""
+    is_begun: bool = False
+    """The queue knows that it may be sent."""
     is_first_half: bool = False
     """The next in the lane is the other half of a batch that was rejected."""
     is_guilty: bool = False
@@ -171,10 +173,25 @@ class Lane:
         if not self._work:
             self._is_pardoned = False
             await self.pacer.until_due()
+        if self._work and not self._work[0].is_begun and not await self._begin():
+            return
         if self._work and self._work[0].is_guilty:
             await self._halve()
         else:
             await self._attempt()
+
+    async def _begin(self) -> bool:
+        """Take the batch at hand as it is now; False when nothing is left of it."""
+        work = self._work[0]
+        sealed = await self._surely(lambda: self._around.queue.begin(work.sealed))
+        if sealed is None:
+            self._work.popleft()
+            self._around.progressed()
+            return False
+        self._work[0] = replace(
+            work, sealed=sealed, is_begun=True, is_guilty=work.is_guilty and sealed.rows > 1
+        )
+        return True
 
     async def _attempt(self) -> None:
         try:
@@ -207,7 +224,7 @@ class Lane:
             sealed = await queue.seal(self.table, *self.pacer.cut())
             if sealed is None:
                 return None
-            self._work.append(Work(sealed, was_full=sealed.rows >= plan.cut_rows))
+            self._work.append(Work(sealed, was_full=sealed.rows >= plan.cut_rows, is_begun=True))
         work = self._work[0]
         try:
             batch = await queue.load(work.sealed)

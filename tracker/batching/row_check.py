@@ -15,6 +15,7 @@ from tracker.tables import CATALOGUE, Kind
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\.\d{3}Z", re.ASCII)
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)", re.ASCII)
+_DECIMAL = re.compile(r"-?\d{1,29}(?:\.\d{1,9})?", re.ASCII)
 _NANOTIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\.\d{9}Z", re.ASCII)
 
 
@@ -48,6 +49,10 @@ def _is_whole(least: int, most: int) -> Callable[[Any], bool]:
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
+
+
+def _is_decimal(value: Any) -> bool:
+    return isinstance(value, str) and _DECIMAL.fullmatch(value) is not None
 
 
 def _is_array_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -84,6 +89,7 @@ _FITS: Mapping[Kind, Callable[[Any], bool]] = MappingProxyType(
         Kind.UINT32: _is_whole(0, 2**32 - 1),
         Kind.UINT64: _is_whole(0, 2**64 - 1),
         Kind.FLOAT64: _is_number,
+        Kind.DECIMAL: _is_decimal,
         Kind.BOOL: lambda value: type(value) is bool,
         Kind.TIMESTAMP: _is_time(_TIMESTAMP, 2262),
         Kind.NANOTIME: _is_time(_NANOTIME, 2262),

@@ -21,6 +21,7 @@ from tracker.batching.contract import Sealed
 from tracker.batching.sealing import without, write_down
 from tracker.batching.settling import Settled, Span, Stand, joined, minus, settled
 from tracker.batching.wreck import Record, Wreck
+from tracker.parts import is_for
 
 _FOREVER = 2**62
 
@@ -133,7 +134,7 @@ class _Carrying:
         """Every backlog: of attached sinks for these tables, of all for what they have a cursor in."""
         attached = [sink for sink, is_attached in self._book.sinks.items() if is_attached]
         keys = [(sink, table) for table in tables for sink in attached]
-        return list(dict.fromkeys([*keys, *self._book.cursors]))
+        return [key for key in dict.fromkeys([*keys, *self._book.cursors]) if is_for(key[1], key[0])]
 
     def _cursor(self, key: BacklogKey, last: int) -> Cursor:
         """Where the sink stands; at the end when that cannot be known, so that it gets nothing twice."""

@@ -58,6 +58,10 @@ class SinkQueue:
         work = self._threads.call(self._spool.seal, self._sink, table, max_rows, max_bytes, self._clock())
         return await self._owned(work, _one)
 
+    async def begin(self, sealed: Sealed) -> Sealed | None:
+        """The batch as it is to be sent now; None when nothing is left of it."""
+        return await self._owned(self._threads.call(self._spool.begin, sealed), _one)
+
     async def load(self, sealed: Sealed) -> Batch:
         """The batch's bytes, the same at each call."""
         return await self._threads.read(self._spool.load, sealed)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 
 from tracker.batching.spool_memory import SpoolMemory
 from tracker.batching.spool_schema import count
+from tracker.parts import is_for
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def attach(db: sqlite3.Connection, memory: SpoolMemory, name: str) -> None:
 def _start(db: sqlite3.Connection, name: str, starts: dict[str, int]) -> None:
     db.executemany(
         "INSERT INTO cursors (sink, tbl, start, sealed, offset) VALUES (?, ?, ?, ?, 0)",
-        [(name, table, start, start) for table, start in starts.items()],
+        [(name, table, start, start) for table, start in starts.items() if is_for(table, name)],
     )
 
 

@@ -9,7 +9,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Self, TypeVar
@@ -25,6 +25,8 @@ from tracker.batching.disk_room import DiskRoom
 from tracker.batching.housekeeping import Housekeeping
 from tracker.batching.intake import arrange, store
 from tracker.batching.opening import open_sound
+from tracker.batching.removing import Removal, Removed
+from tracker.batching.scrubbing import Scrub, empty_log
 from tracker.batching.sealing import read_changed, read_data
 from tracker.batching.spool_database import DAMAGE, DISK_FULL, SpoolDatabase
 from tracker.batching.spool_files import UNREADABLE, Durability, SpoolFiles
@@ -42,6 +44,7 @@ from tracker.batching.spool_values import (
 from tracker.batching.totals import Total, Verdict, read_totals, verify
 from tracker.errors import CannotStore, TrackerError
 from tracker.events import Batch, Entry
+from tracker.parts import table_of
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +69,7 @@ class Spool:
         self._checkpointer = Checkpointer(files, settings.wal_limit_bytes)
         self._room = DiskRoom(files, database, self._checkpointer)
         self._book = BatchBook(memory, self._transaction)
+        self._removal = Removal(memory, self._transaction)
         self._housekeeping = Housekeeping(memory, self._transaction, settings.remember_for_seconds)
         self._dead_limits = DeadLimits(memory, self._transaction, settings.dead_letters)
         self._is_closed = False
@@ -190,6 +194,13 @@ class Spool:
         """Sealed batches that never reached delivery: `seal` hands them out again."""
         self._book.give_back(batches)
 
+    def begin(self, sealed: Sealed) -> Sealed | None:
+        """A batch that waited for its first send, as it is to be sent; None when nothing is left of it.
+
+        Raises CannotStore.
+        """
+        return self._with_room(lambda: self._book.begin(sealed))
+
     def finish(self, sealed: Sealed) -> None:
         """The sink has it. Harmless when asked again. Raises CannotStore."""
         self._with_room(lambda: self._book.finish(sealed))
@@ -232,6 +243,33 @@ class Spool:
         with self.database.reading() as db:
             return dead_letters.choose(db, ids, which)
 
+    def remove(self, change: Callable[[Removal], Removed]) -> Removed:
+        """Take out or change rows that wait, in one transaction that overwrites them. Raises CannotStore."""
+
+        def removed() -> Removed:
+            with self.database.reading() as db:
+                db.execute("PRAGMA secure_delete = ON")
+                try:
+                    return change(self._removal)
+                finally:
+                    with suppress(sqlite3.Error):  # a connection that was given up: the next one has it anew
+                        db.execute("PRAGMA secure_delete = FAST")
+
+        try:
+            return self._with_room(removed)
+        finally:
+            self._read_again()
+
+    def scrub(self) -> Scrub:
+        """Overwrites what was freed in the file, in steps of its own on this thread."""
+        return Scrub(self._transaction)
+
+    def empty_log(self) -> bool:
+        """Let go of what the log still holds of rows that are gone; False when it is read just now. Raises
+        CannotStore."""
+        with self.database.reading() as db:
+            return empty_log(db)
+
     def housekeep(self, now: float) -> bool:
         """One short step of what can wait: rows nobody needs, ids too old. True when there is more to do."""
         self._catch_up()
@@ -246,7 +284,10 @@ class Spool:
         except SpoolDamaged:
             self._files.mark_suspect()
             raise
-        return Batch(sealed.id, sealed.table, sealed.rows, data, sealed.is_repeat)
+        table = table_of(sealed.table)
+        return Batch(
+            sealed.id, table, sealed.rows, data, sealed.is_repeat, part=sealed.table.removeprefix(table)
+        )
 
     def changed_rows(self, sealed: Sealed) -> frozenset[int]:
         """The batch's rows, by number, that are not as they were stored. Raises SpoolDamaged when that cannot

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import replace
 
+from tracker.batching import unsent
 from tracker.batching.backlogs import (
     NO_ROWS,
     Backlog,
@@ -21,6 +22,7 @@ from tracker.batching.contract import Sealed
 from tracker.batching.intake import Intake
 from tracker.batching.remembered import RememberedIds
 from tracker.batching.sealing import Held, read_batches
+from tracker.parts import is_for
 
 
 class SpoolMemory:
@@ -39,6 +41,10 @@ class SpoolMemory:
         self.dead_bytes = 0
         self.firsts: dict[str, int] = {}
         """Table to the first row that chunks hold; kept up to date only while there is no sink."""
+        self.unsent: set[str] = set()
+        """Ids of batches that surely never were sent."""
+        self.cut_anew: dict[str, Sealed | None] = {}
+        """Batches that delivery knows by an id that is no more -> what took their place; None for nothing."""
         self.untidy: set[str] = set()
         """Tables that may have rows nobody needs."""
         self.read(db)
@@ -59,6 +65,7 @@ class SpoolMemory:
         self.firsts = {
             table: extent.first for table, extent in extents.items() if extent.first <= extent.end.last
         }
+        self.unsent = unsent.read(db)
         self.untidy = set(self.firsts)
         (self.dead_bytes,) = db.execute("SELECT coalesce(sum(bytes), 0) FROM dead").fetchone()
         inline_bytes = sum(held.inline_bytes for held in self.held.values())
@@ -72,12 +79,17 @@ class SpoolMemory:
             is_new = chunk.table not in self.ends
             self.ends[chunk.table] = End(chunk.last, chunk.upto)
             self.firsts.setdefault(chunk.table, chunk.first)
+            is_awaited = False
             for sink, is_attached in self.sinks.items():
                 backlog = self.backlogs.get(
-                    (sink, chunk.table), Backlog() if is_new and is_attached else None
+                    (sink, chunk.table),
+                    Backlog() if is_new and is_attached and is_for(chunk.table, sink) else None,
                 )
                 if backlog is not None and backlog.is_open:
                     self.backlogs[sink, chunk.table] = backlog.arrived(rows, chunk.size, now)
+                    is_awaited = True
+            if not is_awaited:
+                self.untidy.add(chunk.table)
         self.live_bytes += intake.bytes
         self.remembered.add(intake.client_ids)
 

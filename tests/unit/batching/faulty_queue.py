@@ -41,6 +41,9 @@ class FaultyQueue:
     async def seal(self, table: str, max_rows: int, max_bytes: int) -> Sealed | None:
         return await self._step("seal", partial(self.inner.seal, table, max_rows, max_bytes))
 
+    async def begin(self, sealed: Sealed) -> Sealed | None:
+        return await self._step("begin", partial(self.inner.begin, sealed))
+
     async def load(self, sealed: Sealed) -> Batch:
         return await self._step("load", partial(self.inner.load, sealed))
 

@@ -173,7 +173,7 @@ async def test_two_kills_lose_and_double_nothing(name: str) -> None:
     print(f"{name}: {sum(hits)} pairs of kills")
 
 
-@pytest.mark.parametrize("name", ["rows", "halves", "hold, probed"])
+@pytest.mark.parametrize("name", ["rows", "halves", pytest.param("hold, probed", marks=pytest.mark.long)])
 async def test_a_parent_that_stays_beside_its_children_is_noticed(name: str) -> None:
     split = BatchBook._replace
 

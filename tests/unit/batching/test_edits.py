@@ -24,6 +24,7 @@ GOOD: dict[Kind, list[Any]] = {
     Kind.UINT32: [0, 2**32 - 1],
     Kind.UINT64: [0, 2**64 - 1],
     Kind.FLOAT64: [0, -1.5, 1e300],
+    Kind.DECIMAL: ["0", "-0.10", "12345678901234567890123456789.123456789"],
     Kind.BOOL: [True, False],
     Kind.TIMESTAMP: ["2026-11-22 03:00:00.123Z"],
     Kind.NANOTIME: ["2026-11-22 03:00:00.123456789Z"],
@@ -43,6 +44,7 @@ BAD: dict[Kind, list[Any]] = {
     Kind.UINT32: [-1, 2**32, 1.0],
     Kind.UINT64: [-1, 2**64, 1.0],
     Kind.FLOAT64: ["1", True, None, float("nan"), float("inf")],
+    Kind.DECIMAL: [0.1, 1, "", ".1", "1.", "1e3", "1.1234567890", "1" * 30, "NaN", "+1", " 1", None],
     Kind.BOOL: [0, 1, "true", None],
     Kind.TIMESTAMP: [
         "2026-11-22", "2026-11-22T03:00:00.123Z", "2026-13-22 03:00:00.123Z", "1969-12-31 23:59:59.999Z", 1
