@@ -1,6 +1,10 @@
-"""The hashes of the original, so that old and new rows meet under the same value. None is a secret."""
+"""The hashes of the original, so that old and new rows meet under the same value. None is a secret.
+
+A keyed `iphash` is ours, and one.
+"""
 
 import hashlib
+import hmac
 from base64 import urlsafe_b64encode
 from functools import lru_cache
 
@@ -33,10 +37,16 @@ def agent_hash(user_agent: str) -> str:
     return h(user_agent) if user_agent else ""
 
 
-def iphash(ip: str) -> str:
-    """`iphash` of an address's canonical text; '' for ''. It can be reversed by trying every address."""
+def iphash(ip: str, key: bytes = b"") -> str:
+    """`iphash` of an address's canonical text; '' for ''.
+
+    With a key it is HMAC-SHA256 cut to 128 bits, 32 hexadecimal digits; without one the original's, which can
+    be reversed by trying every address.
+    """
     if not ip:
         return ""
+    if key:
+        return hmac.digest(key, ip.encode("utf-8", "replace"), "sha256")[:16].hex()
     text = h(ip)
     for _ in range(3):
         text += h(ip + text)

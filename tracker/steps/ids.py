@@ -56,6 +56,12 @@ def named(text: str, namespace: str = NAMESPACE) -> str:
     return _named(text, namespace) if len(text) <= _REMEMBERED_LENGTH else _named.__wrapped__(text, namespace)
 
 
+def known(sent: Any, namespace: str = NAMESPACE) -> str:
+    """The id that a value stands for as rows have it; '' for none."""
+    text = sent.strip() if type(sent) is str else str(sent) if type(sent) is int else ""
+    return (parse(text) or named(text, namespace)) if text else ""
+
+
 @lru_cache(maxsize=16384)
 def _named(text: str, namespace: str) -> str:
     readable = text.encode("utf-8", "replace").decode("utf-8")

@@ -2,12 +2,14 @@
 
 orjson reads first. It turns integers beyond 64 bits into floats (or refuses them when they are very long), so
 a document that has such a number is read again by the standard library, which keeps it exact, as text.
+Where numbers are money, the standard library reads all of them as decimals.
 """
 
 import json
 import math
 import re
 from collections.abc import Iterable
+from decimal import Decimal, DecimalException
 from typing import Any
 
 import orjson
@@ -16,6 +18,9 @@ from tracker.errors import BadHit
 
 MOST_DEPTH = 200
 """No document may be deeper than this, whatever is configured: the encoder itself ends at 254."""
+
+MOST_DIGITS = 100
+"""Of a number that becomes a decimal, point and exponent among them."""
 
 _WIDE = 2.0**63
 _LONG_NUMBER = re.compile(rb"[0-9]{300}")
@@ -38,6 +43,36 @@ def loads(data: bytes | bytearray | memoryview | str, max_depth: int) -> Any:
     elif type(value) is float and not -_WIDE < value < _WIDE:
         return _read_exactly(_as_bytes(data))
     return value
+
+
+def loads_exactly(data: bytes | str, max_depth: int) -> Any:
+    """The same with every number as the Decimal that was written, however large; longer ones are their text.
+
+    No binary fraction is made on the way. Raises BadHit as `loads`.
+    """
+    try:
+        text = data if isinstance(data, str) else data.decode("utf-8")
+        value = json.loads(text, parse_int=_exactly, parse_float=_exactly, parse_constant=_refuse_constant)
+        orjson.dumps(value, default=_nothing)  # a lone surrogate: the standard library lets it pass
+    except (ValueError, TypeError) as error:  # malformed, bad UTF-8, NaN, a lone surrogate
+        raise BadHit(f"not valid JSON: {error}") from error
+    except RecursionError as error:
+        raise BadHit("too deep: containers are nested deeper than MaxDepth", "too_deep") from error
+    _has_wide_number([value], min(max_depth, MOST_DEPTH) + 1)
+    return value
+
+
+def _exactly(digits: str) -> Decimal | str:
+    if len(digits) > MOST_DIGITS:
+        return digits
+    try:
+        return Decimal(digits)
+    except DecimalException:  # an exponent beyond what decimals have
+        return digits
+
+
+def _nothing(number: Any) -> None:
+    """What stands for a decimal where only texts are looked at."""
 
 
 def _as_bytes(data: bytes | bytearray | memoryview | str) -> bytes:

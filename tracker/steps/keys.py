@@ -12,7 +12,7 @@ from tracker.tables.threads import MTHREADS
 COLUMN_OF = {"did": "device_id", "w": "vp_w", "h": "vp_h"}
 """Keys that are called otherwise than their column."""
 
-OURS = frozenset({"hhash", "iphash", "ip", "ja4h", "created_at", "is_client", "is_new"})
+OURS = frozenset({"hhash", "iphash", "ip", "ja4h", "created_at", "is_client", "is_new", "ground"})
 """Columns that only the collector fills."""
 
 NOT_IN_PARAMS = frozenset(

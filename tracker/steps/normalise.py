@@ -26,7 +26,6 @@ from tracker.steps.draft import (
     put_upper,
 )
 from tracker.steps.keys import COLUMN_OF, IDS, NOT_IN_PARAMS, OURS, PARAMS_REFUSE
-from tracker.steps.timezones import country_of
 from tracker.steps.urls import Shorten, is_own_route
 from tracker.tables import EVENTS, Kind
 
@@ -63,14 +62,12 @@ def event_rules(namespace: str, shorten: Shorten) -> Rules:
 def event_draft(
     values: Values, envelope: Envelope, columns: dict[str, Any], rules: Rules, shorten: Shorten
 ) -> Draft:
-    """One event's row without ids and time, upon `columns` that its surroundings filled."""
+    """One event's row without ids, time and place, upon `columns` that its surroundings filled."""
     draft = Draft(columns, {}, {}, [])
     fill(draft, rules, values)
     row = draft.row
     if "lat" in values or "lon" in values:
         _put_place(draft, values)
-    if "tz" in row and "country" not in row and (country := country_of(row["tz"])):
-        row["country"] = country
     if "url" not in values and envelope.uri and not is_own_route(envelope.uri):
         row["url"] = shorten(envelope.uri)
     finish_params(draft, PARAMS_REFUSE)

@@ -24,7 +24,7 @@ class PersonHashes(NamedTuple):
     uhash: str = ""
 
 
-_NOBODY = PersonHashes()
+NOBODY = PersonHashes()
 
 
 def open_documents(values: Values, max_depth: int) -> None:
@@ -71,7 +71,7 @@ def take_person(values: Values, prefix: str) -> PersonHashes:
         if type(value) in _CONTAINERS and not _is_clean(value):
             values[key] = _cleaned(value, found)
     if not found and "ehash" not in values and "chash" not in values and "uhash" not in values:
-        return _NOBODY
+        return NOBODY
     return PersonHashes(
         _text(values.get("ehash")) or private_hash(prefix, _text(found.get("email"))),
         _text(values.get("chash")) or private_hash(prefix, _text(found.get("cell"))),

@@ -1,4 +1,4 @@
-"""Log lines, updates and counts from trusted callers -> their rows; events take their own way.
+"""Log lines, updates, counts and organisations from trusted callers -> their rows; events take their own way.
 
 An `eid` makes a repeat harmless here too: it is the log line's and the count's own id.
 """
@@ -26,12 +26,14 @@ from tracker.steps.draft import (
     put_text,
 )
 from tracker.steps.hashes import iphash
+from tracker.steps.hosts import origin_of
 from tracker.steps.keys import any_case
 from tracker.steps.rows import encode
 
 _MOST_MILLISECONDS = coerce.MOST_NANOSECONDS // 10**6
 _FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2148, 12, 31)
 _ADDRESS_KEYS = any_case("ip", "auth")
+_ORG_HOSTS = ("tracker_host", "default_destination_host")
 
 
 class Record(NamedTuple):
@@ -50,10 +52,12 @@ class RecordSettings(NamedTuple):
 
     namespace: str
     keep_ip: bool
+    ip_key: bytes = b""
+    """That of `hashes.iphash`."""
 
 
 def make_record(kind: str, values: Values, settings: RecordSettings, now: float) -> Record:
-    """The record of a kind: log, update or count. Raises BadHit for any other, or without a name."""
+    """The record of a kind: log, update, count or org. Raises BadHit for any other, or without a name."""
     maker = _MAKERS.get(kind)
     if maker is None:
         raise BadHit(f"unknown kind {kind!r}: expected event, {', '.join(_MAKERS)}", "unknown_kind")
@@ -69,7 +73,7 @@ def _log(values: Values, settings: RecordSettings, now: float) -> Record:
     row = draft.row
     row.setdefault("ldate", min(row["ltime"][:10], f"{_LAST_DAY}") if "ltime" in row else date_text(now))
     if "ip" in row:
-        row["iphash"] = iphash(row["ip"])
+        row["iphash"] = iphash(row["ip"], settings.ip_key)
         if not settings.keep_ip:
             del row["ip"]
     finish_params(draft, _ADDRESS_KEYS)
@@ -164,8 +168,30 @@ def _own_id(values: Values, namespace: str) -> tuple[str, bytes | None]:
     return (chosen, ids.as_bytes(chosen)) if chosen else (ids.new_id(), None)
 
 
+def _org(values: Values, settings: RecordSettings, now: float) -> Record:
+    """What is known of an organisation from now on; paths of tracked links are below its destination host."""
+    own_id, client_id = _own_id(values, settings.namespace)
+    draft = Draft({})
+    rules: Rules = {"oid": ("oid", put_id(settings.namespace)), "org": ("org", put_text)}
+    fill(draft, rules, {key: values[key] for key in rules if values.get(key) is not None})
+    if "oid" not in draft.row:
+        raise BadHit("an org needs an oid: the organisation's id", "missing_id")
+    hosts = {key: _origin(values, key) for key in _ORG_HOSTS if values.get(key) not in (None, "")}
+    columns = {**draft.row, "ddata": hosts, "updated_at": timestamp_text(now)}
+    row = encode("orgs", {column: value for column, value in columns.items() if value})
+    return Record(own_id, row, tuple(draft.faults), client_id)
+
+
+def _origin(values: Values, key: str) -> str:
+    sent = values[key]
+    if not isinstance(sent, str) or not origin_of(sent):
+        raise BadHit(f"{key} must be a host, as https://shop.example or shop.example", "bad_host")
+    return origin_of(sent)
+
+
 _MAKERS: Mapping[str, Callable[[Values, RecordSettings, float], Record]] = {
     "log": _log,
     "update": _update,
     "count": _count,
+    "org": _org,
 }

@@ -26,7 +26,7 @@ def event_rows(row: dict[str, Any], person: PersonHashes, new_host: str) -> tupl
     if any(person):
         rows += _person_rows(row, person)
     if "is_new" in row:
-        rows.append(_new_visitor_row(row))
+        rows.append(counted_row("vids_created", row["created_at"]))
     return tuple(rows)
 
 
@@ -58,6 +58,6 @@ def _seen_row(table: str, column: str, value: str, row: dict[str, Any]) -> Row:
     return encode(table, seen)
 
 
-def _new_visitor_row(row: dict[str, Any]) -> Row:
-    day = row["created_at"][:10]
-    return encode("counters", {"id": "vids_created", "total": 1, "date": day, "cid": new_id()})
+def counted_row(name: str, created_at: str) -> Row:
+    """One more of what the counter counts, on the day of a row's time."""
+    return encode("counters", {"id": name, "total": 1, "date": created_at[:10], "cid": new_id()})

@@ -10,9 +10,14 @@ from tracker.events import Envelope
 from tracker.steps.hashes import agent_hash, host_hash, iphash
 
 
-def surroundings(envelope: Envelope, *, keep_ip: bool) -> dict[str, Any]:
-    """Columns that hold for every event of the envelope; a new mapping, what is empty is left out."""
-    columns = _remembered(envelope.host, envelope.ip, envelope.user_agent, envelope.language, keep_ip).copy()
+def surroundings(envelope: Envelope, *, keep_ip: bool, ip_key: bytes = b"") -> dict[str, Any]:
+    """Columns that hold for every event of the envelope; a new mapping, what is empty is left out.
+
+    `ip_key` is that of `hashes.iphash`.
+    """
+    columns = _remembered(
+        envelope.host, envelope.ip, envelope.user_agent, envelope.language, keep_ip, ip_key
+    ).copy()
     if envelope.is_client:
         columns["is_client"] = True
     if envelope.ja4h:
@@ -21,11 +26,13 @@ def surroundings(envelope: Envelope, *, keep_ip: bool) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=2048)
-def _remembered(host: str, ip: str, user_agent: str, language: str, keep_ip: bool) -> dict[str, Any]:
+def _remembered(
+    host: str, ip: str, user_agent: str, language: str, keep_ip: bool, ip_key: bytes
+) -> dict[str, Any]:
     browser = user_agent.strip().lower()
     columns = {
         "hhash": host_hash(host),
-        "iphash": iphash(ip),
+        "iphash": iphash(ip, ip_key),
         "ip": ip if keep_ip else "",
         "bhash": agent_hash(browser),
         "browser": browser,

@@ -12,6 +12,7 @@ from tracker.events import Entry, Envelope, Hit, Row
 from tracker.metrics import Metrics
 from tracker.pipeline import Pipeline, PipelineSettings
 from tracker.steps.keys import HASHED, KNOWN
+from tracker.steps.places import Geo, nowhere
 from tracker.tables import CATALOGUE, Kind
 
 NOW = 1_795_000_000.25
@@ -48,9 +49,9 @@ class Nowhere:
         return 0
 
 
-def make(**changes: Any) -> Pipeline:
+def make(geo: Geo = nowhere, **changes: Any) -> Pipeline:
     """A pipeline that is only asked to prepare."""
-    return Pipeline(Nowhere(), PipelineSettings(**changes), Metrics(CollectorRegistry(), "test"))
+    return Pipeline(Nowhere(), PipelineSettings(**changes), Metrics(CollectorRegistry(), "test"), geo=geo)
 
 
 PIPELINE = make()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.unit.steps.build import documents
 from tracker.errors import BadHit
-from tracker.steps.json_input import loads
+from tracker.steps.json_input import loads, loads_exactly
 
 
 @given(st.binary(max_size=200) | st.text('{}[],:"\\0123456789.eE+-truefalsnNaIity\ud800 ', max_size=60))
@@ -80,3 +80,61 @@ def test_what_is_nested_too_deep_is_refused(depth: int, inside: bytes) -> None:
 def test_the_configured_depth_itself_is_allowed() -> None:
     assert loads(b"[" * 64 + b"]" * 64, 64)
     assert loads(b'{"a": {"b": 1}}', 2) == {"a": {"b": 1}}
+
+
+@given(st.binary(max_size=200) | st.text('{}[],:"\\0123456789.eE+-truefalsnNaIity\ud800 ', max_size=60))
+def test_what_is_read_exactly_is_what_is_read_or_a_bad_hit(data: bytes | str) -> None:
+    try:
+        loads_exactly(data, 8)
+    except BadHit as error:
+        assert error.reason
+        return
+    text = data if isinstance(data, str) else data.decode()
+    if "e" not in text.lower():  # 1e400 is beyond a double
+        loads(data, 8)
+
+
+@given(documents)
+def test_a_document_that_is_read_exactly_differs_in_its_numbers_only(value: Any) -> None:
+    text = json.dumps(value)
+    assert json.loads(
+        json.dumps(loads_exactly(text, 64), default=lambda number: float(number))
+    ) == json.loads(text, parse_int=float)
+
+
+def test_every_number_is_the_decimal_that_was_written() -> None:
+    sent = '{"a": [0.10, 1e400, 12, -0.1234567890123456789012345678901234567890], "b": 1' + "0" * 100 + "}"
+    value = loads_exactly(sent, 64)
+    assert [str(number) for number in value["a"]] == [
+        *("0.10", "1E+400", "12", "-0.1234567890123456789012345678901234567890")
+    ]
+    assert value["b"] == "1" + "0" * 100  # more digits than are worked with stay text
+    assert loads_exactly('{"a": 1, "a": 2}', 64) == loads('{"a": 1, "a": 2}', 64)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b'{"a": NaN}',
+        b"[-Infinity]",
+        b'["\xff"]',
+        b'["\\ud800"]',
+        b'{"\\ud800": 1}',
+        b'["\x01"]',
+        b"[1] x",
+    ],
+)
+def test_what_is_no_strict_json_is_refused_where_numbers_are_exact_too(data: bytes) -> None:
+    with pytest.raises(BadHit) as refused:
+        loads_exactly(data, 64)
+    assert refused.value.code == "malformed"
+
+
+@pytest.mark.parametrize("depth", [65, 250, 200_000])
+def test_what_is_nested_too_deep_is_refused_where_numbers_are_exact_too(depth: int) -> None:
+    with pytest.raises(BadHit) as refused:
+        loads_exactly(b"[" * depth + b"]" * depth, 64)
+    assert refused.value.code == "too_deep"
+    assert loads_exactly(b"[" * 64 + b"]" * 64, 64)

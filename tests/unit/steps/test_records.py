@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from tests.unit.steps.build import NOW, PIPELINE, SID, VID, check, columns, envelope, hit, make, objects
 from tracker.config.notyet import NOT_WRITTEN_YET
 from tracker.errors import BadHit
-from tracker.events import Entry, Hit
+from tracker.events import Entry, Hit, Row
 from tracker.pipeline import Pipeline, Prepared
 from tracker.steps.ids import named
+from tracker.steps.links import LinkRules, history_row, link_row, rows_of
 from tracker.tables import CATALOGUE
 
 
@@ -134,10 +135,65 @@ def test_a_hit_says_nothing_but_what_was_sent() -> None:
     assert isinstance(PIPELINE.prepare(Hit(envelope(), {}, NOW)).entry, Entry)
 
 
+def link_rows() -> tuple[Row, Row]:
+    link = LinkRules("v1", (), ()).read({"urlfrom": "a.example/b", "urlto": "https://c.example/"})
+    return rows_of(link_row(link, VID, "t", "t"), history_row(link, VID, "t"))
+
+
+def test_an_organisation_is_what_it_was_last_said_to_be() -> None:
+    sent = {
+        "oid": VID.upper(),
+        "org": " Acme ",
+        "tracker_host": "TR.example",
+        "default_destination_host": "http://shop.example:81/",
+        "else": 1,
+    }
+    assert columns(record("org", sent).entry, "orgs") == {
+        "oid": VID,
+        "org": "Acme",
+        "ddata": {"tracker_host": "https://TR.example", "default_destination_host": "http://shop.example:81"},
+        "updated_at": "2026-11-18 11:06:40.250Z",
+    }
+    assert columns(record("org", {"oid": "acme", "tracker_host": ""}).entry, "orgs")["oid"] == named("acme")
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        ({}, "missing_id"),
+        ({"oid": {}}, "missing_id"),
+        ({"oid": " "}, "missing_id"),
+        ({"oid": VID, "default_destination_host": "javascript:alert(1)"}, "bad_host"),
+        ({"oid": VID, "default_destination_host": "shop.example/path"}, "bad_host"),
+        ({"oid": VID, "tracker_host": ["x"]}, "bad_host"),
+    ],
+    ids=str,
+)
+def test_an_organisation_needs_an_id_and_hosts_that_are_hosts(sent: dict[str, Any], code: str) -> None:
+    with pytest.raises(BadHit) as caught:
+        record("org", sent)
+    assert caught.value.code == code
+
+
+@given(st.dictionaries(st.sampled_from(("oid", "org", "tracker_host", "default_destination_host")), objects))
+def test_any_organisation_is_a_row_or_refused(sent: dict[str, Any]) -> None:
+    try:
+        record("org", sent)
+    except BadHit as error:
+        assert error.code in ("missing_id", "bad_host")
+
+
 def test_events_and_records_together_write_every_table_but_those_said_to_wait() -> None:
     everything = {"vid": VID, "uid": VID, "oid": VID, "tid": VID, "ehash": "e", "chash": "c", "uhash": "u"}
     everything |= {"provider": "p", "subject": "s", "tags": "t"}
     entries = [PIPELINE.prepare(hit(sent)).entry for sent in (everything, {})]
     entries += [record(kind, {"id": "x"}).entry for kind in ("log", "update", "count")]
-    written = {row.table for entry in entries for row in entry.rows}
+    entries.append(record("org", {"oid": "x"}).entry)
+    entries.append(Entry(link_rows()))
+    entries.append(PIPELINE.prepare_agreement(hit({"vid": VID}), "")[0].entry)
+    paid = PIPELINE.payments_in(envelope(), {"vid": VID, "amt": 1}, "")
+    entries += [
+        one.entry for one in PIPELINE.prepare_payments(envelope(), paid, {}, NOW) if isinstance(one, Prepared)
+    ]
+    written = {row.table for entry in entries for row in entry.rows} | {"accounts"}  # by their own command
     assert written == CATALOGUE.keys() - NOT_WRITTEN_YET

@@ -1,0 +1,1 @@
+"""How long rows stay in the stores, and what becomes of them then."""
