@@ -2,6 +2,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CONFIG ?= config.json
+URL ?= http://127.0.0.1:8880
 VENV := .venv
 BIN := $(VENV)/bin
 CODE := tracker tests bench docs cluster
@@ -18,10 +19,12 @@ SURE_WITH = [ "$(SURE)" = yes ] || { echo "This removes data: make $@ SURE=yes" 
 	docker-build docker-run docker-stop docker-clean docker-logs docker-shell docker-clickhouse-shell docker-verify-tables \
 	docker-test-events docker-test-messaging docker-test-all docker-rebuild-test docker-test \
 	cluster-start cluster-stop cluster-status cluster-logs cluster-test cluster-clean \
-	clickhouse-start clickhouse-stop clickhouse-status db-console db-reset db-clean schema-load schema-verify
+	clickhouse-start clickhouse-stop clickhouse-status db-console db-reset db-clean db-admin schema-load schema-verify \
+	test-functional-health test-functional-events test-functional-ltv test-functional-ltv-batch test-functional-redirects \
+	test-functional-privacy test-functional-jurisdictions test-functional-batch test-functional-e2e test-functional-all
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-29s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: install ## install what is needed and serve with config.json (CONFIG=other.json)
 	@exec $(BIN)/python -m tracker $(CONFIG)
@@ -85,6 +88,22 @@ test-cluster: cluster-test ## as cluster-test
 test-db-writes: install-dev ## what every store must do with rows, and both stores compared row by row
 	$(BIN)/python -m pytest -m "long or not long" tests/contracts tests/integration/test_side_by_side.py
 
+# Calls to a running server (URL=http://127.0.0.1:8880), whose rows are then asked for (CONFIG=config.json).
+
+test-functional-health: ## ping, health, status and metrics answer
+test-functional-events: ## an event by URL, by POST, by a server and over a WebSocket
+test-functional-ltv: ## a payment, the same again, one in its least form; their sums
+test-functional-ltv-batch: ## two payments in one call
+test-functional-redirects: ## a short link made, listed and followed, by an account of its own
+test-functional-privacy: ## consent told and asked for, and the caller's place
+test-functional-jurisdictions: ## the laws of consent are listed
+test-functional-batch: ## a hundred events
+test-functional-e2e: ## a visitor from the first page to a purchase
+test-functional-all: ## all of these
+test-functional-health test-functional-events test-functional-ltv test-functional-ltv-batch test-functional-redirects \
+test-functional-privacy test-functional-jurisdictions test-functional-batch test-functional-e2e test-functional-all: install
+	@$(BIN)/python -m tests.functional $(@:test-functional-%=%) --url $(URL) --config $(CONFIG)
+
 info: ## what is installed here
 	@$(PYTHON) --version
 	@$(BIN)/python -m tracker --version 2>/dev/null || echo "tracker: not installed yet (make install)"
@@ -146,6 +165,12 @@ db-clean: install ## stop it and remove its data (SURE=yes)
 	@$(SURE_WITH) $(CLUSTER) clean --home $(ONE)
 
 db-reset: db-clean clickhouse-start ## db-clean, then clickhouse-start
+
+db-admin: install ## the first account, an admin's; its password is made, or taken from the variable ADMIN_PASSWORD
+	@password=$${ADMIN_PASSWORD:-$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(18))')}; \
+	uid=$$(printf '%s\n' "$$password" | $(BIN)/python -m tracker accounts add --config $(CONFIG) --admin --password-stdin) || exit 1; \
+	echo "account   $$uid"; \
+	if [ -z "$$ADMIN_PASSWORD" ]; then echo "password  $$password  (shown this once)"; fi
 
 schema-load: install ## create or bring up to date the tables of config.json's ClickHouse (FORM=cluster)
 	$(BIN)/python -m tracker schema --config $(CONFIG) --clickhouse $(FORM) --apply

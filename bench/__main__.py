@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import clickhouse, drain, pace, views
+from bench import clickhouse, drain, links, pace, views
 from bench.load import Outcome
 from bench.payloads import BATCH
 from bench.processes import bare, load, resident_bytes, tracker
@@ -177,6 +177,23 @@ def beside_the_sick(plan: Plan) -> None:
         report("    the same by processor time", spread([ours[1] / its[1] for ours, its in pairs]), "")
 
 
+def short_links(plan: Plan) -> None:
+    """A short link from the cache, its clicks stored, in ratio to a bare handler that redirects."""
+    seen = links.measure(plan.folder / "links", plan.rounds, plan.seconds)
+    report("bare handler, redirects/s", spread([one.bare.per_second for one in seen], ",.0f"), "")
+    report("short links followed/s, bursts of 1 s", spread([one.ours.per_second for one in seen], ",.0f"), "")
+    ratios = [one.ours.per_second / one.bare.per_second for one in seen]
+    report("  ratio to bare", spread(ratios), ">= 0.7")
+    report(
+        "p99 in ms at half of 0.7 of the bare handler's rate",
+        spread([one.ours_evenly.p99_ms for one in seen]),
+        "<= 2",
+    )
+    report(
+        "  p99 in ms of the bare handler at that rate", spread([one.bare_evenly.p99_ms for one in seen]), ""
+    )
+
+
 def asking(plan: Plan) -> None:
     """Each view over events in embedded ClickHouse."""
     for name, cost in views.measure(plan.folder / "views", plan.view_rows):
@@ -192,6 +209,7 @@ PARTS: dict[str, Callable[[Plan], None]] = {
     "clickhouse": into_clickhouse,
     "pace": beside_the_sick,
     "views": asking,
+    "links": short_links,
     "memory": memory,
 }
 
@@ -208,7 +226,7 @@ def main() -> None:
             if chosen.quick
             else Plan(10, 2, 300, 200_000, 1_000_000, 10_000_000, Path(folder))
         )
-        for name in "abcdef":
+        for name in ("links", *"abcdef"):
             (plan.folder / name).mkdir()
         for name in chosen.only or PARTS:
             PARTS[name](plan)

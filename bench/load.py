@@ -1,4 +1,4 @@
-"""A load of its own process: kept-alive connections that post one prepared request each, over and over.
+"""A load of its own process: kept-alive connections that send one prepared request each, over and over.
 
 Closed loop by default (the next request follows the answer); with `--rate` an open loop that sends by the
 clock and measures each latency from the moment the request was due, so that a stall is not hidden.
@@ -32,7 +32,7 @@ class Outcome:
 
     @property
     def per_second(self) -> float:
-        """Requests answered 2xx a second."""
+        """Requests answered 2xx or 302 a second."""
         return self.answered / self.seconds
 
 
@@ -73,7 +73,7 @@ class Connection(asyncio.Protocol):
         length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
         if len(self.buffer) < end + 4 + length:
             return
-        is_good = self.buffer.startswith(b"HTTP/1.1 2")
+        is_good = self.buffer.startswith((b"HTTP/1.1 2", b"HTTP/1.1 302"))
         self.buffer = self.buffer[end + 4 + length :]
         self._answered(is_good)
 
@@ -142,7 +142,7 @@ def main() -> None:
     """Read the arguments, load, print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--form", choices=("single", "batch"), default="single")
+    parser.add_argument("--form", choices=("single", "batch", "link"), default="single")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rate", type=float)

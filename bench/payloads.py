@@ -7,6 +7,10 @@ import orjson
 BATCH = 100
 """Events in one batch request."""
 
+LINK = "go.example/sale"
+"""The short link that a load follows, and where it leads."""
+LINK_TO = "https://shop.example/shoes?utm_source=mail"
+
 _AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
 
 
@@ -37,7 +41,13 @@ def event(number: int) -> dict[str, Any]:
 
 
 def request_bytes(form: str, port: int) -> bytes:
-    """The whole HTTP request of a form: `single` or `batch`."""
+    """The whole HTTP request of a form: `single`, `batch`, or `link` (a first visitor's click on LINK)."""
+    if form == "link":
+        host, _, path = LINK.partition("/")
+        return (
+            f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {_AGENT}\r\n"
+            "Accept: */*\r\nAccept-Language: de-DE,de;q=0.9\r\n\r\n"
+        ).encode()
     body = orjson.dumps(event(1) if form == "single" else [event(number) for number in range(BATCH)])
     head = (
         f"POST /tr/v1/tr/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: {_AGENT}\r\n"

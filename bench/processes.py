@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 from bench.load import Outcome
@@ -72,13 +73,15 @@ def bare(folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def tracker(folder: Path, durability: str) -> Iterator[tuple[int, int]]:
-    """The real server with its own data folder; yields its port and process id."""
+def tracker(folder: Path, durability: str, **keys: Any) -> Iterator[tuple[int, int]]:
+    """The real server with its own data folder, the shipped configuration changed by `keys`; yields its port
+    and process id."""
     port = free_port()
     config = folder / f"{durability}.json"
     shipped = json.loads((Path(__file__).parents[1] / "config.json").read_text(encoding="utf-8"))
     shipped["ProxyExceptHTTP"] = f"127.0.0.1:{port}"
     shipped.setdefault("Spool", {})["Durability"] = durability
+    shipped |= keys
     config.write_text(json.dumps(shipped), encoding="utf-8")
     with _running(["-m", "tracker", str(config)], port, folder) as process:
         yield port, process.pid

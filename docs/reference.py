@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 from prometheus_client import CollectorRegistry
 
-from tracker.config import NOT_YET, KnownKey, known_keys
+from tracker.config import NOT_YET, REPLACED, KnownKey, known_keys
 from tracker.metrics import Metrics
 from tracker.scrape.prometheus import FAMILIES
 from tracker.sinks.migrations import read_migrations
@@ -37,6 +37,8 @@ def _key_row(key: KnownKey) -> tuple[object, ...]:
         notes.append("secret")
     if key.path in NOT_YET:
         notes.append("**accepted, without effect yet**")
+    if key.path in REPLACED:
+        notes.append(f"**accepted, without effect**: {REPLACED[key.path]}")
     default = "" if key.default in (None, ..., "") else f"`{json.dumps(key.default, default=str)}`"
     return f"`{key.path}`", default, key.expects, "; ".join(notes)
 

@@ -8,7 +8,7 @@ import random
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,25 +17,44 @@ from prometheus_client import CollectorRegistry
 from tracker import __version__, clock
 from tracker.batching.batcher import Batcher
 from tracker.batching.delivery import Delivery
+from tracker.batching.oldest import oldest_row
 from tracker.batching.spool import Spool
 from tracker.batching.tools import SpoolTools
 from tracker.commands.local import open_spool
 from tracker.config import Config, Service
+from tracker.erasing import forgotten_of, procedure_of
 from tracker.errors import ConfigError, InUse, TrackerError
+from tracker.geo import GeoIP
 from tracker.health import CollectorHealth
+from tracker.lookups import Lookups, saving
 from tracker.metrics import Metrics
 from tracker.pipeline import Pipeline
+from tracker.protection import Safeguards
+from tracker.records.account_book import AccountBook
+from tracker.records.accounts import Accounts
+from tracker.retaining import retention_of
+from tracker.retention.schedule import repeat
 from tracker.scrape import Scrape
 from tracker.scrape.views import ProcessSources
-from tracker.settings import batch_settings, pipeline_settings, sink_settings, web_settings
+from tracker.settings import (
+    address_databases,
+    asked_store,
+    batch_settings,
+    pipeline_settings,
+    sink_settings,
+    web_settings,
+)
 from tracker.sinks.backup import Stream, snapshot_of, stream
 from tracker.sinks.registry import as_store, make_sink
 from tracker.stopping import Stopping
+from tracker.tables.persons import Person
 from tracker.web.control import ControlServices, make_control
 from tracker.web.control_socket import ControlSocket
+from tracker.web.credentials import Credentials
 from tracker.web.handover import Estate, Offer, Predecessor
 from tracker.web.listeners import bind
 from tracker.web.server import Serving, make_app, serve
+from tracker.web.services import WebServices
 
 LOCK_SECONDS = 0.02
 """How often the spool is asked for while the process before still has it."""
@@ -65,9 +84,47 @@ class Collector:
         )
         self.sinks = {service.name: make_sink(sink_settings(config, service)) for service in config.sinks}
         self.deliveries = [self._delivery(service) for service in config.sinks]
-        self.pipeline = Pipeline(self.batcher, pipeline_settings(config), self.metrics)
+        self.geoip = GeoIP(address_databases(config), self.metrics)
+        asked = asked_store(config)
+        self.lookups = Lookups(
+            as_store(self.sinks[asked.name]) if asked else None,
+            asked.name if asked else "",
+            spool,
+            self.batcher.read,
+        )
+        self.safeguards = Safeguards(config, self.lookups.consents, clock.now)
+        self.forgotten = forgotten_of(config)
+        self.persons = procedure_of(
+            config, spool, self.sinks, self.forgotten, self.batcher.call, self.batcher.read, self._erased
+        )
+        self._erasing: asyncio.Task[None] | None = None
+        self.pipeline = Pipeline(
+            self.batcher,
+            replace(pipeline_settings(config), ip_hash_key=self.safeguards.ip_key),
+            self.metrics,
+            geo=self.geoip.place,
+            protection=self.safeguards.protection,
+            forgotten=self.forgotten,
+        )
         self.health = CollectorHealth(self.batcher, self.deliveries, clock.now)
         self.scrape = Scrape(self.metrics, ProcessSources(self.batcher, self.deliveries), clock.now)
+        save_account = saving(self.lookups.accounts, self.pipeline)
+        self.account_book = AccountBook(self.lookups.accounts, save_account, clock.now)
+        self.accounts = Accounts(self.lookups.accounts, self.account_book.renew, clock.now)
+        self.services = WebServices(
+            credentials=Credentials(
+                self.accounts, config.trusted_proxies, may_be_in_path=config.admin.password_in_path
+            ),
+            links=self.lookups.links,
+            link_history=self.lookups.link_history,
+            consents=self.lookups.consents,
+            jurisdictions=self.lookups.jurisdictions,
+            orgs=self.lookups.orgs,
+            places=self.geoip,
+            persons=self.persons,
+        )
+        self.retention = retention_of(config, self.sinks, self._oldest_waiting, self.metrics)
+        self._pruning: asyncio.Task[None] | None = None
         is_replacing = heritage.predecessor is not None
         services = make_control(self._services())
         self.control = ControlSocket(config.admin.socket, services, is_replacing=is_replacing)
@@ -91,6 +148,10 @@ class Collector:
 
     async def _start(self, step_down: Callable[[], None]) -> None:
         await self.batcher.call(self.spool.attach_sinks, list(self.sinks))
+        await self.geoip.start()
+        self.safeguards.start()
+        await self.persons.start()
+        await self.lookups.start()
         predecessor = self._heritage.predecessor
         if predecessor is not None:
             # Clients wait already; a store is free only once the process that wrote to it has ended.
@@ -102,13 +163,23 @@ class Collector:
             await delivery.start()
         await asyncio.sleep(0)  # the stores are being opened from here on, and questions wait for them
         await self.control.start()
+        self._erasing = asyncio.create_task(self.persons.run(), name="erase")
+        if self.config.privacy.prune_every is not None:
+            pruning = repeat(self.config.privacy.prune_every, self.retention.run, random.random)
+            self._pruning = asyncio.create_task(pruning, name="prune")
         if self.serving is None:
             await self._serve()
         self._make_offer(step_down)
 
     async def _serve(self) -> None:
         app = make_app(
-            web_settings(self.config), self.pipeline, self.health, self.metrics, self.scrape, clock.now
+            web_settings(self.config),
+            self.pipeline,
+            self.health,
+            self.metrics,
+            self.scrape,
+            clock.now,
+            self.services,
         )
         listeners = self._heritage.listeners or bind(*_address(self.config))
         self.serving = await serve(app, listeners, idle_seconds=self.config.idle_timeout_seconds)
@@ -144,6 +215,10 @@ class Collector:
         if self.serving is not None:
             await self.serving.stop(stopping.left(until))
         await stopping.part("events that nobody waits for", until, self.pipeline.close())
+        await stopping.part("pruning", until, self._end_pruning())
+        await stopping.part("erasing", until, self._end_erasing())
+        await stopping.part("current rows", until, self.lookups.close())
+        self.accounts.close()
 
     async def _deliver(self, stopping: Stopping) -> None:
         seconds = stopping.left(stopping.budget.delivery)
@@ -159,6 +234,8 @@ class Collector:
             stopping.part("control socket", budget.stores, self.control.stop()),
             stopping.part("stores", budget.stores, *stores),
             stopping.part("spool", budget.spool, self.batcher.close()),
+            stopping.part("address databases", budget.stores, self.geoip.stop()),
+            stopping.part("keys", budget.stores, self.safeguards.stop()),
         )
         if self.offer is not None:
             self.offer.close()
@@ -200,7 +277,34 @@ class Collector:
             max_depth=self.config.limits.max_depth,
             release=self._release,
             backup=self._backup,
+            accounts=self.account_book,
+            persons=self.persons,
+            prune=self._prune,
         )
+
+    async def _prune(self, logs_only: bool, is_dry: bool) -> dict[str, Any]:
+        return await self.retention.run(logs_only=logs_only, is_dry=is_dry)
+
+    async def _end_pruning(self) -> None:
+        """Stop between two steps, or in one; what is left is the next run's."""
+        if self._pruning is not None:
+            self._pruning.cancel()
+            await asyncio.wait({self._pruning})
+        await self.retention.stop()
+
+    def _erased(self, person: Person) -> None:
+        for visitor in person.visitors | person.known:
+            self.lookups.consents.forget(visitor)
+
+    async def _end_erasing(self) -> None:
+        """Stop between two steps; the next start goes on with what is open."""
+        if self._erasing is not None:
+            self._erasing.cancel()
+            await asyncio.wait({self._erasing})
+        await self.persons.close()
+
+    async def _oldest_waiting(self) -> float | None:
+        return await self.batcher.read(self.spool.ask, oldest_row)
 
     def _backup(self, store: str) -> Stream:
         for service in self.config.sinks:

@@ -1,13 +1,19 @@
 """What each part needs to know, taken from the configuration; the only translation between the two."""
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 from tracker.batching.strategies import BatchSettings
-from tracker.config import Config, Service, database, endpoints, is_embedded, is_tls
+from tracker.config import Config, Service, database, endpoints, is_embedded, is_named, is_tls
+from tracker.parts import table_of
 from tracker.pipeline import PipelineSettings
-from tracker.sinks.registry import Server, SinkSettings
+from tracker.sinks.registry import ASKERS, Server, SinkSettings
 from tracker.steps.merge import CookieNames
+from tracker.steps.protect import Guard, Rule
+from tracker.steps.residency import Home, Residency
 from tracker.web.settings import CookieSettings, WebLimits, WebSettings
 
 
@@ -19,11 +25,48 @@ def pipeline_settings(config: Config) -> PipelineSettings:
         url_filter=config.url_filter,
         url_filter_match_group=config.url_filter_match_group,
         max_depth=config.limits.max_depth,
+        use_region_descriptions=config.use_region_descriptions,
     )
+
+
+def address_databases(config: Config) -> tuple[Path, ...]:
+    """The files in which the places of addresses are looked up."""
+    return config.geoip_database if config.use_geoip else ()
+
+
+def guard_of(config: Config) -> Guard | None:
+    """Who decides what may be kept of whom; None when everything may."""
+    privacy = config.privacy
+    if privacy.gpc == privacy.dnt == "ignore" and not privacy.consent and not privacy.residency:
+        return None
+    rules = [
+        Rule(rule.regions, rule.basis, _bits(privacy.purposes, rule.purposes), rule.otherwise)
+        for rule in privacy.consent
+    ]
+    return Guard(privacy.gpc, privacy.dnt, tuple(rules))
+
+
+def residency_of(config: Config) -> Residency | None:
+    """Which stores may have what comes from where; None when all may have everything."""
+    if not config.privacy.residency:
+        return None
+    return Residency(
+        (rule.regions, Home(_named(config, rule.sinks), rule.otherwise)) for rule in config.privacy.residency
+    )
+
+
+def _named(config: Config, names: Collection[str]) -> frozenset[str]:
+    """The stores that are written to, of these names or services."""
+    return frozenset(sink.name for sink in config.sinks if sink.name in names or sink.service in names)
+
+
+def _bits(purposes: Mapping[str, int], names: Sequence[str]) -> int:
+    return reduce(or_, (purposes[name] for name in names), 0)
 
 
 def web_settings(config: Config) -> WebSettings:
     """For the routes."""
+    guard = guard_of(config)
     return WebSettings(
         api_version=config.api_version,
         allow_origin=config.allow_origin,
@@ -36,12 +79,13 @@ def web_settings(config: Config) -> WebSettings:
         domains=config.domains,
         default_redirect=config.default_redirect,
         static_folder=config.static_directory,
+        honours_gpc=guard is not None and guard.honours_gpc,
     )
 
 
 def batch_settings(config: Config, table: str, sink: Service) -> BatchSettings:
-    """For one table of one sink."""
-    return BatchSettings(**asdict(config.batching_for(table, sink)))
+    """For one table of one sink, or a part of it."""
+    return BatchSettings(**asdict(config.batching_for(table_of(table), sink)))
 
 
 def _cookies(config: Config) -> CookieSettings:
@@ -92,6 +136,15 @@ def sink_settings(config: Config, sink: Service) -> SinkSettings:
         write_seconds=sink.write_timeout_seconds,
         ttl_seconds=sink.ttl,
     )
+
+
+def asked_store(config: Config) -> Service | None:
+    """The store that answers this program's own questions: the one `API` names, else the first that can."""
+    stores = [sink for sink in config.sinks if sink.service in ASKERS]
+    api = config.api
+    if api is None or api.is_off:
+        return next(iter(stores), None)
+    return next(iter([*(store for store in stores if is_named(api, store)), *stores]), None)
 
 
 def _server(config: Config, sink: Service) -> Server | None:

@@ -12,11 +12,12 @@ from types import MappingProxyType
 
 from tests.fuzz.commands import command
 from tests.support.web import LOOPBACK
-from tests.unit.steps.build import PIPELINE, check, hit
+from tests.unit.steps.build import NOW, PIPELINE, check, envelope, hit
 from tracker.batching.edits import BadEdit, Edit, Unedited
 from tracker.config.loading import load
 from tracker.errors import BadHit, ConfigError, TooLarge
 from tracker.sinks import ndjson
+from tracker.steps.json_input import loads_exactly
 from tracker.steps.merge import path_values, query_values
 from tracker.web.answers import header_lines
 from tracker.web.bodies import Many, told_apart
@@ -43,6 +44,21 @@ def body(data: bytes) -> None:
     for values in told.each(LIMITS.max_depth) if isinstance(told, Many) else (told,):
         if not isinstance(values, BadHit):
             _event(values)
+
+
+def payments(data: bytes) -> None:
+    """A body of payments, numbers exact, up to the rows."""
+    try:
+        values = loads_exactly(data, LIMITS.max_depth)
+        around = envelope(route="ltv", is_client=False)
+        sent = PIPELINE.payments_in(around, values if isinstance(values, dict) else {"payments": values}, "")
+    except BadHit:
+        return
+    for made in PIPELINE.prepare_payments(around, sent, {}, NOW):
+        if isinstance(made, BadHit):
+            assert made.reason
+        else:
+            check(made.entry.rows[0])
 
 
 def target(data: bytes) -> None:
@@ -184,6 +200,7 @@ def _folder() -> Path:
 PARSERS: Mapping[str, Callable[[bytes], None]] = MappingProxyType(
     {
         "body": body,
+        "payments": payments,
         "target": target,
         "headers": headers,
         "cookies": cookies,

@@ -7,7 +7,7 @@ batch leaves one set of rows.
 import asyncio
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,12 @@ ANSWERS = (
 )
 
 
-@pytest.mark.parametrize("answer", ANSWERS, ids=str)
+def mostly_long(cases: Sequence[object]) -> list[object]:
+    """The first three for every day, all of them for the long run."""
+    return [*cases[:3], *(pytest.param(case, marks=pytest.mark.long) for case in cases[3:])]
+
+
+@pytest.mark.parametrize("answer", mostly_long(ANSWERS), ids=str)
 async def test_what_a_server_answers_wrongly_is_waited_out_and_leaves_one_set_of_rows(
     server: ClickHouse, database: str, tmp_path: Path, answer: Answer
 ) -> None:
@@ -160,7 +165,7 @@ BREAKAGES = (
 )
 
 
-@pytest.mark.parametrize("breakage", BREAKAGES, ids=str)
+@pytest.mark.parametrize("breakage", mostly_long(BREAKAGES), ids=str)
 async def test_a_network_that_breaks_in_a_write_is_unavailable_and_leaves_one_set_of_rows(
     server: ClickHouse, database: str, way: Proxy, tmp_path: Path, breakage: Breakage
 ) -> None:

@@ -124,7 +124,8 @@ async def test_preflight_allows_what_trackers_send(web: Front) -> None:
     async with web.client.options(f"{web.url}/tr/v1/tr/", headers=headers) as answer:
         assert (answer.status, await answer.read()) == (200, b"")
         allowed = answer.headers["Access-Control-Allow-Headers"].lower().split(",")
-        assert {"content-type", "content-encoding", "authorization", "accept", "user"} == set(allowed)
+        ours = {"content-type", "content-encoding", "authorization", "accept", "user", "idempotency-key"}
+        assert ours == set(allowed)
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert "Access-Control-Allow-Credentials" not in answer.headers
         assert answer.headers["Access-Control-Max-Age"] == "1728000"

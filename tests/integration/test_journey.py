@@ -119,6 +119,7 @@ def test_no_raw_address_or_email_reaches_a_row_the_spool_or_the_log(tmp_path: Pa
     assert email.encode() not in everything
 
 
+@pytest.mark.long
 def test_trusted_records_come_through_the_control_socket(tmp_path: Path) -> None:
     lines = '{"id": "signups"}\nnot json\n{"id": "signups"}\n'
     with running(tmp_path) as server:

@@ -9,16 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.functional.checks import CHECKS
 from tests.support.server import ROOT
 
 NAMES = (
     *("build", "run", "clean", "deps", "fmt", "lint", "test", "benchmark", "help", "info", "status"),
     *(f"test-{name}" for name in ("all", "single", "cluster", "db-writes")),
+    *(f"test-functional-{name}" for name in (*CHECKS, "all")),
     *(f"docker-{name}" for name in ("build", "run", "stop", "clean", "logs", "shell", "clickhouse-shell")),
     *(f"docker-{name}" for name in ("verify-tables", "test-events", "test-messaging", "test-all")),
     *("docker-rebuild-test", "docker-test", "schema-load", "schema-verify"),
     *(f"cluster-{name}" for name in ("start", "stop", "status", "test", "logs", "clean")),
     *("clickhouse-start", "clickhouse-stop", "clickhouse-status", "db-console", "db-reset", "db-clean"),
+    "db-admin",
 )
 TOOLS = ("sh", "bash", "make", "awk", "env", "dirname", "python3", "nice")
 
@@ -44,7 +47,7 @@ def tools(tmp_path: Path) -> Path:
 
 
 def test_every_name_is_a_target_and_help_explains_it(tools: Path) -> None:
-    explained = re.findall(r"^  ([a-z-]+) +\S", make(tools, "help").stdout, re.MULTILINE)
+    explained = re.findall(r"^  ([a-z0-9-]+) +\S", make(tools, "help").stdout, re.MULTILINE)
     assert [name for name in NAMES if name not in explained] == []
     assert len(explained) == len(set(explained))
 

@@ -18,6 +18,7 @@ from tracker.metrics import Metrics
 from tracker.pipeline import Pipeline, PipelineSettings
 from tracker.web.listeners import bind
 from tracker.web.server import Serving, make_app, serve
+from tracker.web.services import WebServices
 from tracker.web.settings import Networks, WebSettings
 
 LOOPBACK: Networks = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
@@ -113,7 +114,9 @@ class Front:
 
 
 @contextlib.asynccontextmanager
-async def front(settings: WebSettings | None = None) -> AsyncIterator[Front]:
+async def front(
+    settings: WebSettings | None = None, services: WebServices | None = None
+) -> AsyncIterator[Front]:
     """A front with these settings, ended in the right order."""
     metrics = Metrics(CollectorRegistry(), "test")
     spooler, source = RecordingSpooler(), Source()
@@ -121,7 +124,7 @@ async def front(settings: WebSettings | None = None) -> AsyncIterator[Front]:
     default = WebSettings(
         trusted_proxies=LOOPBACK, metrics_from=LOOPBACK, default_redirect="https://home.example/"
     )
-    app = make_app(settings or default, pipeline, source, metrics, source, clock.now)
+    app = make_app(settings or default, pipeline, source, metrics, source, clock.now, services)
     serving = await serve(app, bind("127.0.0.1", 0))
     async with ClientSession() as client:
         try:

@@ -43,19 +43,11 @@ def test_every_command_has_help_of_its_own(tmp_path: Path, command: str) -> None
     assert "--config" in done.out
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        ("-prune", "config.json"),
-        ("--prune", "--logs-only", "config.json"),
-        ("config.json", "--prune"),
-        ("-logs-only",),
-    ],
-)
-def test_pruning_says_that_it_is_not_available_yet(tmp_path: Path, line: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("line", [("-logs-only",), ("config.json", "--dry-run"), ("--json",)])
+def test_flags_of_pruning_need_prune(tmp_path: Path, line: tuple[str, ...]) -> None:
     done = typed_here(*line)
     assert done.code == 2
-    assert "pruning is not available yet" in done.err
+    assert "belong to --prune" in done.err
 
 
 @pytest.mark.parametrize(

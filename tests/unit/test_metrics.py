@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from tracker.metrics import Metrics
 
-BOUNDED = {"route", "status", "reason", "outcome", "sink", "table", "version", "python"}
+BOUNDED = {"route", "status", "store", "reason", "outcome", "ground", "sink", "table", "version", "python"}
 
 
 def made() -> Metrics:

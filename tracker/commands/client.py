@@ -49,10 +49,13 @@ class ControlClient:
         """Stream bytes, never more than a chunk in memory."""
         return await self._ask("POST", path, params=params, body=chunks)
 
-    async def stream(self, path: str, **params: str) -> AsyncGenerator[bytes | dict[str, Any], None]:
+    async def stream(
+        self, path: str, command: Mapping[str, Any] | None = None, **params: str
+    ) -> AsyncGenerator[bytes | dict[str, Any], None]:
         """Whole lines as they come, in the memory of one line and a piece; the last item has the counts."""
         last = b""
-        async with self._asked("GET", path, params) as response:
+        body = None if command is None else json.dumps(command).encode()
+        async with self._asked("GET" if body is None else "POST", path, params, body) as response:
             if response.status >= 400:
                 _told(response.status, await response.read())
             async for piece in response.content.iter_any():

@@ -10,10 +10,12 @@ from typing import Any
 
 from tracker import __version__
 from tracker.commands.arguments import command, json_flag, new_parser, positive, seconds
+from tracker.commands.parsing_accounts import parse_accounts
 from tracker.commands.parsing_backup import parse_backup, parse_restore
+from tracker.commands.parsing_persons import parse_export, parse_forget
 from tracker.commands.parsing_spool import Action, parse_dead, parse_spool
 
-KINDS = ("event", "log", "update", "count")
+KINDS = ("event", "log", "update", "count", "org")
 SCHEMA_ACTIONS = {
     "print": "write the SQL; needs no server; the default",
     "apply": "apply what is pending, and make tables and columns that are missing",
@@ -25,7 +27,9 @@ EPILOG = """commands (each with --help):
   send FILE|-          store lines of JSON
   spool ls|verify|export|drop-sink            what waits for whom
   dead ls|show|replay|drop|export|release     rows that a store refused
+  forget|export --vid|--uid|--email WHO       erase one person, or write what is known
   status               how the running server is
+  accounts add|list|passwd|disable            who may make short links
   backup|restore --store NAME FOLDER          copy a store, and put a copy back
   schema --clickhouse single|cluster          show, apply or compare ClickHouse's tables
 
@@ -61,14 +65,23 @@ def _server(arguments: Sequence[str]) -> Action:
         dest="overrides",
         help="override a key, as in Spool.Durability=memory",
     )
-    parser.add_argument("-prune", "--prune", action="store_true", help="prune old rows (not available yet)")
-    parser.add_argument("-logs-only", "--logs-only", action="store_true", help="prune logs only (likewise)")
+    parser.add_argument("-prune", "--prune", action="store_true", help="prune old rows, then leave")
+    parser.add_argument("-logs-only", "--logs-only", action="store_true", help="with --prune: logs alone")
+    parser.add_argument("-dry-run", "--dry-run", action="store_true", help="with --prune: only count them")
+    parser.add_argument("--json", action="store_true", help="with --prune: tell it as JSON")
     parser.add_argument("-fb-pixel", "--fb-pixel", default="", metavar="ID", help="Facebook pixel")
     parser.add_argument("-fb-token", "--fb-token", default="", metavar="TOKEN", help="Facebook token")
     typed = parser.parse_args(arguments)
-    if typed.prune or typed.logs_only:
-        parser.error("pruning is not available yet; remove --prune and --logs-only")
-    return partial(_serve, typed)
+    if not typed.prune and (typed.logs_only or typed.dry_run or typed.json):
+        parser.error("--logs-only, --dry-run and --json belong to --prune")
+    return partial(_prune if typed.prune else _serve, typed)
+
+
+def _prune(typed: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from tracker.commands import prune
+
+    wanted = prune.Wanted(typed.logs_only, typed.dry_run, typed.json)
+    return prune.run(typed.config, dict(typed.overrides), _environment(typed), wanted)
 
 
 def _serve(typed: argparse.Namespace) -> int | Coroutine[Any, Any, int]:
@@ -161,10 +174,13 @@ COMMANDS: dict[str, Callable[[Sequence[str]], Action]] = {
     "sql": _sql,
     "send": _send,
     "status": _status,
+    "accounts": parse_accounts,
     "backup": parse_backup,
     "restore": parse_restore,
     "schema": _schema,
     "spool": parse_spool,
     "dead": parse_dead,
+    "forget": parse_forget,
+    "export": parse_export,
 }
 """The first word of a command line; any other first word is the server's configuration file or a flag."""

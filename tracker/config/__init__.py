@@ -5,13 +5,14 @@ from tracker.config.clickhouse import database, endpoints, is_embedded, is_tls
 from tracker.config.keys import KnownKey, known_keys
 from tracker.config.loading import Loaded, load
 from tracker.config.model import Config
-from tracker.config.notyet import NOT_YET
+from tracker.config.notyet import NOT_YET, REPLACED, is_named
 from tracker.config.printing import masked
 from tracker.config.services import Service
 from tracker.config.values import Listen
 
 __all__ = [
     "NOT_YET",
+    "REPLACED",
     "BatchSettings",
     "Config",
     "KnownKey",
@@ -21,6 +22,7 @@ __all__ = [
     "database",
     "endpoints",
     "is_embedded",
+    "is_named",
     "is_tls",
     "known_keys",
     "load",

@@ -1,9 +1,10 @@
 """What must hold between keys that are each right by themselves."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tracker.config import pruning
 from tracker.config.batching import TABLES
 from tracker.config.clickhouse import EMBEDDED, database, is_embedded, misnamed
 from tracker.config.keys import Place
@@ -12,6 +13,8 @@ from tracker.config.problems import unknown_table
 
 Problem = tuple[Place, str]
 
+LEAST_KEY = 16
+"""Characters of a key of hashes."""
 _DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -23,6 +26,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from _sinks(config)
     yield from _clickhouse(config)
     yield from _cookies(config)
+    yield from _privacy(config)
 
 
 def _listeners(config: Config) -> Iterator[Problem]:
@@ -75,6 +79,7 @@ def _sinks(config: Config) -> Iterator[Problem]:
     for index, service in enumerate(config.notify):
         if not service.is_available:
             continue
+        yield from pruning.of_service(service, ("Notify", index))
         if service.service == "duckdb" and not is_a_path(service.context):
             yield ("Notify", index, "Context"), "expected the path of a file, which outlives the process"
         first = names.setdefault(service.name, index)
@@ -128,3 +133,35 @@ def _cookies(config: Config) -> Iterator[Problem]:
     )
     for name in sorted({name for name in given if given.count(name) > 1}):
         yield ("Cookies",), f'"{name}" is the name of several cookies; expected each to have its own'
+
+
+def _privacy(config: Config) -> Iterator[Problem]:
+    privacy = config.privacy
+    if 0 < len(privacy.ip_hash_key) < LEAST_KEY:
+        yield (
+            ("Privacy", "IPHashKey"),
+            f"expected at least {LEAST_KEY} characters: a short key can be guessed",
+        )
+    for index, rule in enumerate(privacy.consent):
+        for name in rule.purposes:
+            if name not in privacy.purposes:
+                yield ("Privacy", "Consent", index, "Purposes"), f"{name!a} is not in Privacy.Purposes"
+    known = {name for one in config.notify for name in (one.name, one.service.removesuffix("_"))}
+    for index, home in enumerate(privacy.residency):
+        for name in home.sinks:
+            if name not in known:
+                yield ("Privacy", "Residency", index, "Sinks"), f"{name!a} is no store in Notify"
+    yield from _twice("Consent", [rule.regions for rule in privacy.consent])
+    yield from _twice("Residency", [rule.regions for rule in privacy.residency])
+
+
+def _twice(key: str, places: Sequence[Sequence[str]]) -> Iterator[Problem]:
+    """Every place for which two rules of a kind stand."""
+    held: dict[str, int] = {}
+    for index, regions in enumerate(places):
+        for region in regions:
+            if held.setdefault(region, index) != index:
+                yield (
+                    ("Privacy", key, index, "Regions"),
+                    f"{region!a} is in Privacy.{key}[{held[region]}] too",
+                )

@@ -15,6 +15,7 @@ _BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12} | {
 }
 MAX_SECONDS = 100 * 366 * 86400.0
 """A longer time is a mistake."""
+MAX_DAYS = int(MAX_SECONDS // 86400)
 MAX_BYTES = 2**63 - 1
 
 

@@ -6,6 +6,8 @@ How it is read lies in `loading`; which keys have no effect yet in `notyet`.
 from typing import Annotated
 
 from tracker.config.batching import BatchSettings, resolve
+from tracker.config.durations import MAX_DAYS
+from tracker.config.privacy import Privacy
 from tracker.config.sections import (
     Admin,
     Cookies,
@@ -16,12 +18,13 @@ from tracker.config.sections import (
     Spool,
     TableBatching,
 )
-from tracker.config.services import SERVICES, Service
+from tracker.config.services import MAX_PAGE_ROWS, SERVICES, Service
 from tracker.config.values import (
     DURATION,
     Count,
     Duration,
     File,
+    Files,
     Flag,
     HostNames,
     Int64,
@@ -88,6 +91,16 @@ class Config(Section):
     prefix_private_hash: Text = key(
         "PrefixPrivateHash", "", "salt of the hashes of e-mail, phone and user name", secret=True
     )
+    privacy: Privacy = key("Privacy", {}, "what is kept of whom")
+    geoip_database: Files = key(
+        "GeoIPDatabase",
+        "",
+        "address databases, IP2Location BIN or mmdb, asked in order; read anew when a file changes",
+    )
+    use_geoip: Flag = key("UseGeoIP", True, "look places up by address in GeoIPDatabase")
+    use_region_descriptions: Flag = key(
+        "UseRegionDescriptions", True, "keep the region and city of an address; what clients send is kept"
+    )
     account_hash_mixer: Text = key("AccountHashMixer", "", "salt of the account's id", secret=True)
     url_filter: Regex = key("UrlFilter", "", "pattern that url and last are cut by")
     url_filter_match_group: Annotated[int, whole(0, 99)] = key(
@@ -119,6 +132,33 @@ class Config(Section):
     )
     limits: Limits = key("Limits", {}, "bounds on what is read")
 
+    # How long it stays
+    data_retention_days: Annotated[int, whole(0, MAX_DAYS)] = key(
+        "DataRetentionDays", 0, "age in days at which rows are deleted, where PruneOldData is true; 0: never"
+    )
+    prune_old_data: Flag = key(
+        "PruneOldData", False, "pruning deletes rows older than DataRetentionDays from every ageing table"
+    )
+    prune_logs_ttl_seconds: Duration = key(
+        "PruneLogsTTL", 2_592_000, "age at which pruning deletes logs; 0: never"
+    )
+    prune_logs_only: Flag = key("PruneLogsOnly", False, "pruning leaves everything but logs alone")
+    prune_logs_skip: Flag = key(
+        "PruneLogsSkip", False, "PruneLogsTTL has no effect; DataRetentionDays has, also on logs"
+    )
+    prune_logs_page_size: Annotated[int, whole(0, MAX_PAGE_ROWS)] = key(
+        "PruneLogsPageSize", 0, "log rows of one step; 0: 10000"
+    )
+    prune_limit: Count = key(
+        "PruneLimit", 0, "most rows that a run prunes in each store, a table's oldest first; 0: no limit"
+    )
+    prune_skip_to_timestamp: Annotated[int, whole(0, 253_402_300_799)] = key(
+        "PruneSkipToTimestamp", 0, "Unix seconds; rows that came before are taken as pruned already"
+    )
+    prune_update_config: Flag = key(
+        "PruneUpdateConfig", False, "--prune writes PruneSkipToTimestamp into the configuration file"
+    )
+
     # Running it
     admin: Admin = key("Admin", {}, "who may look inside")
     cookies: Cookies = key("Cookies", {}, "names and life of cookies")
@@ -129,14 +169,11 @@ class Config(Section):
     # Keys of the original whose features come later (see `notyet`)
     api: Service | None = key("API", None, "service that answers questions")
     temp_directory: File = key("TempDirectory", "", "folder for unpacking")
-    use_geoip: Flag = key("UseGeoIP", False, "look places up by address")
-    use_region_descriptions: Flag = key("UseRegionDescriptions", True, "keep region and city")
     geoip_version: Int64 = key("GeoIPVersion", 1, "version of the address database")
     ipv4_geoip_zip: File = key("IPv4GeoIPZip", "", "archive of the IPv4 addresses")
     ipv6_geoip_zip: File = key("IPv6GeoIPZip", "", "archive of the IPv6 addresses")
     ipv4_geoip_csv_dest: Text = key("IPv4GeoIPCSVDest", "", "file in that archive")
     ipv6_geoip_csv_dest: Text = key("IPv6GeoIPCSVDest", "", "file in that archive")
-    geoip_database: File = key("GeoIPDatabase", "", "address database in BIN or mmdb form")
     proxy_url: WebAddress = key("ProxyUrl", "", "server behind /api/")
     proxy_url_filter: Regex = key("ProxyUrlFilter", "", "paths under /api/ that are not tracked")
     ignore_proxy_options: Flag = key(
@@ -161,15 +198,6 @@ class Config(Section):
     connection_timeout_seconds: Annotated[float | None, DURATION] = key(
         "ConnectionTimeout", None, "Timeout of each store that does not say otherwise"
     )
-    data_retention_days: Count = key("DataRetentionDays", 0, "days after which rows are pruned")
-    prune_old_data: Flag = key("PruneOldData", False, "prune")
-    prune_logs_ttl_seconds: Duration = key("PruneLogsTTL", 2_592_000, "age from which on logs are pruned")
-    prune_logs_only: Flag = key("PruneLogsOnly", False, "prune only logs")
-    prune_logs_skip: Flag = key("PruneLogsSkip", False, "prune no logs")
-    prune_logs_page_size: Count = key("PruneLogsPageSize", 0, "log rows at a time")
-    prune_update_config: Flag = key("PruneUpdateConfig", False, "note in the file how far pruning came")
-    prune_limit: Count = key("PruneLimit", 100_000, "most rows of one pruning")
-    prune_skip_to_timestamp: Int64 = key("PruneSkipToTimestamp", 0, "older rows were pruned before")
     s3_bucket: Text = key("S3Bucket", "", "bucket of the export")
     s3_prefix: Text = key("S3Prefix", "", "path in the bucket")
     s3_region: Text = key("S3Region", "", "region of the bucket")

@@ -10,6 +10,7 @@ from tracker.config.values import (
     NUMBER,
     CookieName,
     Duration,
+    Flag,
     LongDuration,
     NeededFile,
     Networks,
@@ -115,6 +116,11 @@ class Admin(Section):
     """Who may look inside."""
 
     socket: NeededFile = key("Socket", "data/tracker.sock", "control socket of the command line tools")
+    password_in_path: Flag = key(
+        "PasswordInPath",
+        True,
+        "an account's id and password may stand in the path, as the original's clients send them",
+    )
     metrics_from: Networks = key(
         "MetricsFrom",
         ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10"],

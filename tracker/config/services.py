@@ -27,6 +27,8 @@ from tracker.config.values import (
     whole,
 )
 
+MAX_PAGE_ROWS = 1_000_000
+"""Most rows of one step of pruning."""
 AVAILABLE = ("clickhouse", "duckdb")
 """Services that are written to today."""
 SERVICES = ("cassandra", "clickhouse", "duckdb", "facebook", "nats")
@@ -81,21 +83,27 @@ class PruneField(Section):
     """A column that pruning empties."""
 
     id: Text = key("Id", "", "column")
-    type: Text = key("Type", "", "type of the column")
-    default: Annotated[str | int | float | bool | None, SCALAR] = key("Default", None, "value it gets")
-    dest_param_hash: Text = key("DestParamHash", "", "key in params that keeps a hash of the old value")
+    type: Text = key("Type", "", "a remark: the catalogue knows each column's type")
+    default: Annotated[str | int | float | bool | None, SCALAR] = key(
+        "Default", None, "value it gets; by default the column's own default"
+    )
+    dest_param_hash: Text = key(
+        "DestParamHash", "", "key in params that keeps a hash of the old value, salted with PrefixPrivateHash"
+    )
 
 
 class Prune(Section):
     """How old rows of one table are pruned."""
 
-    table: Text = key("Table", "", "table")
-    ttl_seconds: Duration = key("TTL", 0, "age from which on rows are pruned")
-    page_size: Count = key("PageSize", 0, "rows at a time")
-    cflags_ignore: Wholes = key("CFlagsIgnore", [], "consent flags that keep a row")
-    clear_all: Flag = key("ClearAll", False, "delete the whole row")
-    clear_params: Flag = key("ClearParams", False, "empty params")
-    clear_numeric_params: Flag = key("ClearNumericParams", False, "empty the numeric params")
+    table: Text = key("Table", "", "a table of docs/tables.md whose rows have a time, not a view")
+    ttl_seconds: Duration = key("TTL", 0, "age at which its rows are pruned, by the collector's clock")
+    page_size: Annotated[int, whole(0, MAX_PAGE_ROWS)] = key("PageSize", 0, "rows of one step; 0: 5000")
+    cflags_ignore: Wholes = key(
+        "CFlagsIgnore", [], "rows that have any of these bits of cflags stay as they are"
+    )
+    clear_all: Flag = key("ClearAll", False, "delete the whole row; else it is emptied")
+    clear_params: Flag = key("ClearParams", False, "params keep nothing but hashes of Fields")
+    clear_numeric_params: Flag = key("ClearNumericParams", False, "params lose the numbers at their top")
     fields_: tuple[PruneField, ...] = key("Fields", (), "columns that are emptied")
 
 

@@ -167,6 +167,11 @@ def _needed_file(value: str, folder: Path) -> Path:
     return Path(value) if Path(value).is_absolute() else folder / value
 
 
+def _files(value: str | list[Any], folder: Path) -> tuple[Path, ...]:
+    paths = ([value] if value else []) if isinstance(value, str) else value
+    return tuple(_needed_file(path, folder) for path in _texts(paths, folder))
+
+
 def _regex(value: str, folder: Path) -> re.Pattern[str] | None:
     try:
         with warnings.catch_warnings():
@@ -211,6 +216,10 @@ def _positive_seconds(value: float | str, _: Path) -> float:
     return seconds(value)
 
 
+def _period(value: float | str, folder: Path) -> float | None:
+    return None if value == "" else _positive_seconds(value, folder)
+
+
 def _positive_size(value: int | str, _: Path) -> int:
     if size(value) == 0:
         raise Unfit
@@ -247,6 +256,12 @@ _A_FILE = "the path of a file or folder"
 
 DURATION = Kind(_A_TIME, (int, float, str), lambda value, _: seconds(value), _number)
 LONG_DURATION = Kind(f"{_A_TIME}, above 0", (int, float, str), _positive_seconds, _number)
+PERIOD = Kind(
+    f'{_A_TIME}, above 0, or ""',
+    (int, float, str),
+    _period,
+    lambda value: "" if value is None else _number(value),
+)
 MILLIS = Kind(
     'milliseconds as a number, or text such as "500ms", "10s"',
     (int, float, str),
@@ -274,6 +289,10 @@ Duration = Annotated[float, DURATION]
 LongDuration = Annotated[float, LONG_DURATION]
 Size = Annotated[int, Kind(f"{_A_SIZE}, above 0", (int, str), _positive_size)]
 File = Annotated[Path | None, Kind(_A_FILE, (str,), _file, lambda value: str(value or ""))]
+Files = Annotated[
+    tuple[Path, ...],
+    Kind("the path of a file, or a list of them", (str, list), _files, lambda value: list(map(str, value))),
+]
 NeededFile = Annotated[Path, Kind(_A_FILE, (str,), _needed_file, str)]
 Regex = Annotated[
     re.Pattern[str] | None,

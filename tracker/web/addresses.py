@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
+from tracker.steps.hosts import bare_host
 from tracker.web.settings import Networks
 
 Address = IPv4Address | IPv6Address
@@ -17,25 +18,7 @@ Headers = Mapping[str, str]
 _HOST_HEADERS = ("x-original-host", "x-forwarded-host", "x-host")
 _ADDRESS_HEADERS = ("x-real-ip", "x-forwarded-for", "x-client-ip", "cf-connecting-ip")
 _ELEMENT_HEADERS = ("x-forwarded", "forwarded")
-MAX_HOST = 260
-"""Characters: 253 of a name, a dot, a port."""
-_PORT = re.compile(r":\d*$")
 _PAIR = re.compile(r'\s*([A-Za-z]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;,]*)')
-
-
-def bare_host(text: str) -> str:
-    """A Host value in lower case, without port, brackets or the root's dot; '' when nothing is left.
-
-    What is longer than a name may be is none.
-    """
-    host = text.strip().lower()
-    if len(host) > MAX_HOST:
-        return ""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    if host.count(":") <= 1:
-        host = _PORT.sub("", host)
-    return host.rstrip(".")
 
 
 def parse_address(text: str) -> Address | None:

@@ -63,7 +63,7 @@ def told_apart(data: bytes, limits: WebLimits) -> Values | Many:
     """
     if not data:
         return {}
-    _refuse_countless_values(data)
+    refuse_countless_values(data)
     lines = _lines_when_first_is_whole(data, limits.max_depth)
     if lines is None:
         try:
@@ -79,8 +79,11 @@ def told_apart(data: bytes, limits: WebLimits) -> Values | Many:
     return Many(lines=_bounded(lines, limits))
 
 
-def _refuse_countless_values(data: bytes) -> None:
-    """Judged before anything is made of them: there are at most as many as commas and opening brackets."""
+def refuse_countless_values(data: bytes) -> None:
+    """Judged before anything is made of them: there are at most as many as commas and opening brackets.
+
+    Raises TooLarge.
+    """
     if len(data) <= MOST_VALUES:
         return
     if data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_VALUES:

@@ -14,8 +14,11 @@ from aiohttp import web
 
 from tracker.errors import BadHit, CannotStore, QueryError, TrackerError
 from tracker.metrics import Metrics
+from tracker.web.control_accounts import account_routes
 from tracker.web.control_backup import backup_routes
 from tracker.web.control_json import MAX_ROWS, SERVICES, answer, body_of, number_of, text_of
+from tracker.web.control_persons import person_routes
+from tracker.web.control_prune import prune_routes
 from tracker.web.control_send import KINDS, ROUTE, Receiver, Tally
 from tracker.web.control_services import ControlServices, Json, Questions
 from tracker.web.control_spool import spool_routes
@@ -42,6 +45,9 @@ def make_control(services: ControlServices) -> web.Application:
             web.post("/send", _send),
             *spool_routes(),
             *backup_routes(),
+            *account_routes(),
+            *prune_routes(),
+            *person_routes(),
         ]
     )
     return app

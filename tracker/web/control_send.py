@@ -14,7 +14,7 @@ from tracker.steps.json_input import loads
 
 ROUTE = "send"
 """What records count under in metrics."""
-KINDS = ("event", "log", "update", "count")
+KINDS = ("event", "log", "update", "count", "org")
 MAX_REASONS = 1000
 """Rejected lines are named up to this many, then only counted."""
 PATIENCE_SECONDS = 10.0
@@ -33,7 +33,7 @@ class Recorder(Protocol):
     def prepare_record(self, kind: str, values: Mapping[str, Any], now: float) -> Prepared:
         """Rows of one record. Raises BadHit."""
 
-    async def store(self, prepared: Sequence[Prepared], route: str) -> None:
+    async def store(self, prepared: Sequence[Prepared], route: str) -> object:
         """Durable when it returns. Raises CannotStore."""
 
 
@@ -147,11 +147,13 @@ class Receiver:
         waited = 0.0
         while True:
             try:
-                return await self.recorder.store(prepared, ROUTE)
+                await self.recorder.store(prepared, ROUTE)
             except CannotStore as failure:
                 if waited >= self.patience_seconds:
                     raise
                 pause = min(max(failure.retry_after_seconds, 0.1), self.patience_seconds)
+            else:
+                return
             await asyncio.sleep(pause)
             waited += pause
 

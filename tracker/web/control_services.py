@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from tracker.errors import TrackerError
 from tracker.metrics import Metrics
+from tracker.records.account_book import NewAccount
 from tracker.web.control_send import PATIENCE_SECONDS, Recorder
 
 Json = Mapping[str, Any]
@@ -77,6 +78,38 @@ class SpoolTools(Protocol):
         """Every row that waits, as lines of JSON in pieces; the last item has the counts."""
 
 
+class AccountBook(Protocol):
+    """Accounts as their administrator sees them; hashes go in and never come out."""
+
+    async def add(self, account: NewAccount) -> str:
+        """Make one; its uid. Raises TrackerError."""
+
+    async def listed(self) -> Sequence[Json]:
+        """All of them. Raises RecordsUnavailable."""
+
+    async def passwd(self, uid: str, pwd: str) -> None:
+        """Replace a password's hash. Raises TrackerError."""
+
+    async def disable(self, uid: str) -> None:
+        """Let nothing open it any more. Raises TrackerError."""
+
+
+class Persons(Protocol):
+    """Erasure and export of persons; see `persons.procedure`. Whatever comes back is ready for JSON."""
+
+    def check(self, said: Json) -> None:
+        """Raises BadHit for what cannot be asked."""
+
+    async def forget(self, said: Json, *, patience_seconds: float | None = None) -> Json:
+        """Erase: the receipt, or with `dry_run` what there is. Raises BadHit, TrackerError."""
+
+    def export(self, said: Json) -> Export:
+        """Lines of JSON in pieces; the last item has the counts."""
+
+    async def receipt(self, receipt: str) -> Json | None:
+        """One receipt."""
+
+
 def nothing_holds(sink: str, table: str) -> bool:
     """For a server that delivers nothing."""
     return False
@@ -85,6 +118,11 @@ def nothing_holds(sink: str, table: str) -> bool:
 def nothing_to_back_up(store: str) -> Export:
     """For a server without stores."""
     raise TrackerError(f"there is no store {store!r}")
+
+
+async def nothing_to_prune(logs_only: bool, is_dry: bool) -> Json:
+    """For a server without stores."""
+    raise TrackerError("there is no store to prune")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,5 +142,11 @@ class ControlServices:
     """How long `send` waits for a spool that cannot store now."""
     release: Callable[[str, str], bool] = nothing_holds
     """Let a sink's table that holds go on; False when it does not hold. Raises TrackerError."""
+    accounts: AccountBook | None = None
+    """None: this server has none."""
     backup: Callable[[str], Export] = nothing_to_back_up
     """A store's rows: `sinks.backup.Stream`. Raises TrackerError."""
+    persons: Persons | None = None
+    """None: this server keeps nothing of persons."""
+    prune: Callable[[bool, bool], Awaitable[Json]] = nothing_to_prune
+    """Prune logs only, or everything; really, or only count (dry): the report. Raises TrackerError."""

@@ -75,7 +75,12 @@ class CookieWriter:
         self._endings = lru_cache(maxsize=4096)(self._make_endings)
 
     def lines_for(self, identity: Identity, host: str, is_https: bool) -> bytes:
-        """Header lines that make a browser come back as this visitor, in this session."""
+        """Header lines that make a browser come back as this visitor, in this session.
+
+        None for who is to be known again by nobody.
+        """
+        if not identity.is_lasting:
+            return b""
         vid_ending, sid_ending = self._endings(host, is_https)
         return b"%b%b%b%b%b%b" % (
             self._vid,

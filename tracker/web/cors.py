@@ -2,8 +2,9 @@
 
 from tracker.web.answers import header_lines
 
+_ALLOWED = ("Authorization", "Accept", "User", "Content-Type", "Content-Encoding", "Idempotency-Key")
 _PREFLIGHT = (
-    ("Access-Control-Allow-Headers", "Authorization,Accept,User,Content-Type,Content-Encoding"),
+    ("Access-Control-Allow-Headers", ",".join(_ALLOWED)),
     ("Access-Control-Allow-Methods", "GET,POST,HEAD"),
     ("Access-Control-Max-Age", "1728000"),
 )

@@ -3,7 +3,7 @@
 aiohttp's own Application and router are left out: they cost a small event as much as its parsing does.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from tracker.metrics import Metrics
+from tracker.steps.links import LinkRules
 from tracker.web.answers import text_answer
 from tracker.web.bodies import BodyReader
 from tracker.web.connection import connection_of
@@ -20,12 +21,22 @@ from tracker.web.counts import EventCounts
 from tracker.web.doors import Doors
 from tracker.web.files import Files
 from tracker.web.gate import Gate
+from tracker.web.geoip import GeoAnswers
+from tracker.web.gpc import PATH as GPC_PATH
+from tracker.web.gpc import GpcStatement
 from tracker.web.health import Health
 from tracker.web.intake import Intake
+from tracker.web.links import Links
+from tracker.web.ltv import Payments
+from tracker.web.openapi import Description
+from tracker.web.persons import PersonAnswers
 from tracker.web.ports import EventPipeline, Handler, HealthSource, Now, ScrapeSource
+from tracker.web.privacy_api import PrivacyApi
 from tracker.web.redirects import RedirectRules
 from tracker.web.requests import RequestReader, is_head_larger, raw_path_of
+from tracker.web.resolver import Resolver
 from tracker.web.routes import Commons, Route
+from tracker.web.services import WebServices
 from tracker.web.settings import WebSettings
 from tracker.web.tracking import Tracking, TrackingParts
 from tracker.web.websocket import SocketParts, Sockets
@@ -40,6 +51,8 @@ class Web:
     tracked: dict[str, Route]
     plain: dict[str, Route]
     nothing: Route
+    links: Route
+    """For paths that no other route has."""
     too_large: Route
     """For a head that is larger than `most_head_bytes`."""
     most_head_bytes: int
@@ -49,6 +62,8 @@ class Web:
     executor: ThreadPoolExecutor
     metrics: Metrics
     doors: Doors
+    resolver: Resolver | None
+    description: Description
 
     def handle(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
         """The answer to a request, to be awaited."""
@@ -65,11 +80,13 @@ class Web:
         parts = path.split("/", 4)
         if len(parts) > 3 and parts[1] == "tr" and parts[2] == self.version:
             return self.tracked.get(parts[3], self.nothing)
-        return self.plain.get(path.removeprefix("/").removesuffix("/"), self.nothing)
+        return self.plain.get(path.removeprefix("/").removesuffix("/"), self.links)
 
     async def close(self) -> None:
         """End sockets, let go of the thread. Safe twice."""
         self.doors.stop()
+        if self.resolver is not None:
+            await self.resolver.close()
         await self.sockets.close()
         self.executor.shutdown(wait=False, cancel_futures=True)
 
@@ -81,8 +98,9 @@ def make_app(
     metrics: Metrics,
     scrape: ScrapeSource,
     now: Now,
+    services: WebServices | None = None,
 ) -> Web:
-    """All routes upon these parts, ready to be served."""
+    """All routes upon these parts, ready to be served; without `services` those that need none of them."""
     cors = Cors(settings.allow_origin)
     commons = Commons(RequestReader(settings, cors), cors, Gate(settings.limits.maximum_connections), metrics)
     executor = ThreadPoolExecutor(1, thread_name_prefix="web")
@@ -92,15 +110,31 @@ def make_app(
         **_tracking(commons, parts),
         **_files(settings, commons, parts, executor),
         "ws": Route("ws", {"GET": sockets.upgrade}, commons, sockets.counts, is_timed=False),
+        **_privacy(services, commons, parts, now),
+        **_payments(commons, parts, now),
     }
     version = f"v{settings.api_version}"
     metrics.connections.set_function(lambda: commons.gate.taken)
     metrics.websockets.set_function(lambda: len(sockets))
+    plain = _health(Health(health, scrape, commons.reader, commons.gate, settings.metrics_from), commons)
+    statement = GpcStatement(commons.reader, now, is_honoured=settings.honours_gpc).answer
+    plain[GPC_PATH] = Route("gpc.json", {"GET": statement, "HEAD": statement}, commons)
+    description = Description(commons.reader, version)
+    plain["openapi.json"] = Route(
+        "openapi.json", {"GET": description.answer, "HEAD": description.answer}, commons
+    )
+    nothing = Route("unknown", {}, commons, otherwise=_nothing)
+    resolver = Resolver(services, parts, version, now) if services is not None else None
+    if services is not None:
+        tracked |= _links(services, settings, commons, parts, plain, now)
+    links = _followed(resolver, commons) if resolver is not None else nothing
+    description.of((*tracked.values(), *plain.values(), links))
     return Web(
         version=version,
         tracked=tracked,
-        plain=_health(Health(health, scrape, commons.reader, commons.gate, settings.metrics_from), commons),
-        nothing=Route("unknown", {}, commons, otherwise=_nothing),
+        plain=plain,
+        nothing=nothing,
+        links=links,
         too_large=Route("unknown", {}, commons, otherwise=_too_large),
         most_head_bytes=settings.limits.max_header_bytes,
         usual={f"/tr/{version}/{name}{end}": route for name, route in tracked.items() for end in ("", "/")},
@@ -108,6 +142,8 @@ def make_app(
         executor=executor,
         metrics=metrics,
         doors=Doors(settings, metrics),
+        resolver=resolver,
+        description=description,
     )
 
 
@@ -148,6 +184,45 @@ def _tracking(commons: Commons, parts: TrackingParts) -> dict[str, Route]:
             handlers["HEAD"] = tracked[name].pixel_untracked
         routes[name] = Route(name, handlers, commons, tracked[name].counts, is_limited=True)
     return routes
+
+
+def _payments(commons: Commons, parts: TrackingParts, now: Now) -> dict[str, Route]:
+    payments = Payments(parts, now)
+    handlers: dict[str, Handler] = {"GET": payments.take, "POST": payments.take}
+    return {"ltv": Route("ltv", handlers, commons, payments.counts, is_limited=True)}
+
+
+def _privacy(
+    services: WebServices | None, commons: Commons, parts: TrackingParts, now: Now
+) -> dict[str, Route]:
+    if services is None:
+        return {}
+    geoip = GeoAnswers(parts.reader, services.places, services.credentials).answer
+    others: dict[str, Mapping[str, Handler]] = {"geoip": {"GET": geoip, "HEAD": geoip}}
+    if services.persons is not None:
+        others |= PersonAnswers(parts, services.credentials, services.persons).actions()
+    api = PrivacyApi(parts, services.consents, services.jurisdictions, now, others)
+    handlers: dict[str, Handler] = dict.fromkeys(("GET", "HEAD", "POST"), api.answer)
+    return {"ppi": Route("ppi", handlers, commons, actions=api.actions, is_limited=True)}
+
+
+def _links(
+    services: WebServices,
+    settings: WebSettings,
+    commons: Commons,
+    parts: TrackingParts,
+    routes: Iterable[str],
+    now: Now,
+) -> dict[str, Route]:
+    version = f"v{settings.api_version}"
+    links = Links(services, LinkRules(version, settings.domains, routes), parts, version, now)
+    handlers: dict[str, Handler] = {"GET": links.get, "POST": links.post}
+    return {"rpi": Route("rpi", handlers, commons, links.counts, is_limited=True)}
+
+
+def _followed(resolver: Resolver, commons: Commons) -> Route:
+    handlers: dict[str, Handler] = {"GET": resolver.follow, "HEAD": resolver.look}
+    return Route("link", handlers, commons, resolver.counts, otherwise=_nothing, is_limited=True)
 
 
 def _sockets(parts: TrackingParts) -> Sockets:

@@ -4,7 +4,9 @@ One bad event costs its neighbours nothing. Storing is the caller's business.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from tracker.errors import BadHit
@@ -26,7 +28,7 @@ class Sorted:
     prepared: list[Prepared] = field(default_factory=list)
     rejected: list[tuple[int, BadHit]] = field(default_factory=list)
     visitor: Identity | None = None
-    """Of the first event that did not name its visitor itself."""
+    """Of the first event that did not name its visitor itself and may be remembered."""
 
     def answer(self) -> dict[str, Any]:
         """How many were taken, and which not."""
@@ -48,6 +50,11 @@ class Intake:
         """One event; `is_new` when the visitor id in the envelope was made for it. Raises BadHit."""
         return self._pipeline.prepare(Hit(envelope, values, self._now()), is_new=is_new)
 
+    async def consult(self, envelope: Envelope, bodies: Sequence[object]) -> None:
+        """Before events are worked out: wait, where that is asked for, for their visitors' agreements."""
+        if self._pipeline.consults:
+            await self._pipeline.consult(envelope, bodies)
+
     async def many(self, envelope: Envelope, events: Many, *, is_new: bool = False) -> Sorted:
         """All events, in slices that leave others their turn.
 
@@ -55,26 +62,32 @@ class Intake:
         visitor id in the envelope was made for the first of them.
         """
         done = Sorted()
-        for index, values in enumerate(events.each(self._max_depth)):
-            if index % SLICE == SLICE - 1:
+        each = enumerate(events.each(self._max_depth))
+        while some := tuple(islice(each, SLICE)):
+            await self.consult(envelope, [values for _, values in some])
+            for index, values in some:
+                try:
+                    if isinstance(values, BadHit):
+                        raise values
+                    is_named = "vid" in values
+                    prepared = self.one(envelope, values, is_new=is_new and not is_named)
+                except BadHit as error:
+                    done.rejected.append((index, error))
+                    continue
+                done.prepared.append(prepared)
+                if done.visitor is None and not is_named and prepared.identity.is_lasting:
+                    is_new, done.visitor = False, prepared.identity
+                    envelope = of_visitor(envelope, prepared.identity)
+            if len(some) == SLICE:
                 await asyncio.sleep(0)
-            try:
-                if isinstance(values, BadHit):
-                    raise values
-                is_named = "vid" in values
-                prepared = self.one(envelope, values, is_new=is_new and not is_named)
-            except BadHit as error:
-                done.rejected.append((index, error))
-                continue
-            done.prepared.append(prepared)
-            if done.visitor is None and not is_named:
-                is_new, done.visitor = False, prepared.identity
-                envelope = of_visitor(envelope, prepared.identity)
         return done
 
 
 def of_visitor(envelope: Envelope, who: Identity) -> Envelope:
-    """The envelope, whose events are this visitor's unless they say otherwise (a server's are left alone)."""
-    if not envelope.is_client:
+    """The envelope, whose events are this visitor's unless they say otherwise.
+
+    A server's are left alone, and so are those of who is to be known again by nobody.
+    """
+    if not envelope.is_client or not who.is_lasting:
         return envelope
     return replace(envelope, base={"vid": who.vid, "sid": who.sid, **envelope.base})

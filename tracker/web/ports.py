@@ -1,13 +1,15 @@
 """What the web front asks of the rest of the collector."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from aiohttp import web
 
-from tracker.events import Hit
+from tracker.errors import BadHit
+from tracker.events import Envelope, Hit, Values
 from tracker.pipeline import Prepared
+from tracker.steps.payments import Sent
 
 Now = Callable[[], float]
 """Unix seconds."""
@@ -17,11 +19,32 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class EventPipeline(Protocol):
     """Where hits go; see `tracker.pipeline.Pipeline`."""
 
+    def keeps(self, said: Values, *, gpc: bool, dnt: bool) -> bool:
+        """Whether an event of whose sender nothing else is said is kept as it was sent; True is certain."""
+
+    @property
+    def consults(self) -> bool:
+        """Whether `consult` is to be awaited before `prepare`."""
+
+    async def consult(self, envelope: Envelope, bodies: Sequence[object]) -> None:
+        """Learn what is not said of these events, those of an envelope; what is no object is passed over."""
+
     def prepare(self, hit: Hit, *, is_new: bool = False) -> Prepared:
         """A hit's rows, not stored yet. Raises BadHit."""
 
-    async def store(self, prepared: Sequence[Prepared], route: str) -> None:
-        """Durable when it returns, all or nothing. Raises CannotStore."""
+    def prepare_agreement(self, hit: Hit, key: str) -> tuple[Prepared, dict[str, Any]]:
+        """What a visitor agreed to, and the row of `agreements` it becomes. Raises BadHit."""
+
+    def payments_in(self, envelope: Envelope, values: Values, key: str) -> Sent:
+        """What was said about payments, told apart. Raises BadHit."""
+
+    def prepare_payments(
+        self, envelope: Envelope, sent: Sent, said: Mapping[str, Any], now: float
+    ) -> Iterator[Prepared | BadHit]:
+        """Each payment's row in order, not stored yet, or why it is none."""
+
+    async def store(self, prepared: Sequence[Prepared], route: str) -> int:
+        """Durable when it returns, all or nothing; how many of it were retries. Raises CannotStore."""
 
     def store_later(self, prepared: Sequence[Prepared], route: str) -> "asyncio.Task[None] | None":
         """Stored in the background, without a promise; None when too much waits there already."""

@@ -23,7 +23,7 @@ REMEMBERED = 2048
 """Clients whose headers are remembered."""
 REMEMBERED_BYTES = 4096
 """Headers larger than this are worked out each time: memory is bounded whatever is sent."""
-CLIENT_ROUTES = frozenset({"tr", "img", "pub", "xrdr", "ws"})
+CLIENT_ROUTES = frozenset({"tr", "img", "pub", "xrdr", "ws", "link"})
 _VARYING = (b"Content-Length", b"X-Request-Id", b"X-Request-ID", b"Traceparent", b"X-Amzn-Trace-Id")
 _DIFFERS_EACH_TIME = {name: (name, b"") for name in (*_VARYING, *(name.lower() for name in _VARYING))}
 """Header name as usually written -> what stands for the header: its name counts, its value does not."""
@@ -47,6 +47,10 @@ class Surroundings:
     """Values of the `User` header and the cookies, merged."""
     cors: bytes
     """Ready-made header lines for this origin."""
+    gpc: bool = False
+    """`Sec-GPC: 1` was sent."""
+    dnt: bool = False
+    """`DNT: 1` was sent."""
 
 
 class RequestReader:
@@ -76,8 +80,12 @@ class RequestReader:
     def asked(self, request: web.BaseRequest, route: str) -> tuple[Surroundings, Envelope]:
         """The envelope of a GET or of a WebSocket's upgrade, with its query."""
         around = self.surroundings(request)
-        query = query_values(query_pairs(request.raw_path), self._settings.ignore_query_key)
-        return around, _envelope(route, request.raw_path, around, query)
+        return around, self.envelope(around, request.raw_path, route)
+
+    def envelope(self, around: Surroundings, target: str, route: str) -> Envelope:
+        """The envelope of a GET with this request target, its query included."""
+        query = query_values(query_pairs(target), self._settings.ignore_query_key)
+        return _envelope(route, target, around, query)
 
     def _surroundings(self, asked: Asked) -> Surroundings:
         known = self._described.get(asked)
@@ -101,6 +109,8 @@ class RequestReader:
             ja4h=ja4h(method, False, _bounded(headers)),
             said=merge(header_values(one.get("user")), cookie_values(cookies, self._settings.cookies.names)),
             cors=self._cors.lines_for(one.get("origin", "")),
+            gpc=_is_one(one.get("sec-gpc")),
+            dnt=_is_one(one.get("dnt")),
         )
 
 
@@ -118,6 +128,8 @@ def _envelope(route: str, target: str, around: Surroundings, query: Values) -> E
         uri=valid_text(target),
         base=merge(around.said, pairs) if pairs else around.said,
         query=query,
+        gpc=around.gpc,
+        dnt=around.dnt,
     )
 
 
@@ -151,6 +163,11 @@ def _joined(headers: Iterable[tuple[str, str]]) -> Mapping[str, str]:
         between = "; " if key == "cookie" else ", "
         joined[key] = f"{joined[key]}{between}{value}" if key in joined else value
     return joined
+
+
+def _is_one(signal: str | None) -> bool:
+    """Whether a signal of a browser is given; said in several lines, once is enough."""
+    return signal is not None and "1" in (part.strip() for part in signal.split(","))
 
 
 def _text(raw: bytes) -> str:

@@ -5,7 +5,7 @@ and `websocket`.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -13,12 +13,13 @@ from aiohttp import web
 from aiohttp.http import HttpVersion11
 from prometheus_client import Counter
 
-from tracker.errors import BadHit, CannotStore, TooLarge
+from tracker.errors import BadHit, CannotStore, RecordsUnavailable, TooLarge
 from tracker.metrics import Metrics
 from tracker.web.answers import Answer, header_lines, text_answer, try_again_answer
 from tracker.web.bodies import TooSlow
 from tracker.web.cors import Cors
 from tracker.web.counts import EventCounts
+from tracker.web.credentials import Refused
 from tracker.web.gate import Gate
 from tracker.web.inflate import UnknownEncoding
 from tracker.web.ports import Handler
@@ -52,12 +53,14 @@ class Route:
         counts: EventCounts | None = None,
         *,
         otherwise: Handler | None = None,
+        actions: Mapping[str, Collection[str]] | None = None,
         is_limited: bool = False,
         is_timed: bool = True,
     ) -> None:
         self._name = name
         self._handlers = handlers
         self._otherwise = otherwise
+        self._actions = actions
         self._commons = commons
         self._gate = commons.gate
         self._counts = counts
@@ -65,6 +68,13 @@ class Route:
         self._seconds = commons.metrics.request_seconds.labels(name) if is_timed else None
         self._by_status: dict[int, Counter] = {}
         self._allow = header_lines(("Allow", ", ".join((*handlers, "OPTIONS"))))
+
+    @property
+    def methods(self) -> Mapping[str, Collection[str]]:
+        """Its name to the methods it answers; of a route with actions, `name/action` to each one's."""
+        if self._actions is None:
+            return {self._name: self._handlers.keys()}
+        return {f"{self._name}/{action}": methods for action, methods in self._actions.items()}
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request and count it."""
@@ -100,8 +110,10 @@ class Route:
             if self._counts is not None:
                 self._counts.rejected(error)
             return self._refusal(request, error)
-        if isinstance(error, CannotStore):
+        if isinstance(error, CannotStore | RecordsUnavailable):
             return try_again_answer(error.reason, error.retry_after_seconds, self._cors(request))
+        if isinstance(error, Refused):
+            return text_answer(error.status, error.reason, self._cors(request) + error.head)
         if isinstance(error, web.HTTPException):  # aiohttp's own refusal, of a WebSocket handshake
             return text_answer(error.status, error.text or error.reason, self._cors(request))
         if isinstance(error, ConnectionError):

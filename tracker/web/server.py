@@ -94,7 +94,7 @@ class Serving:
             await self._take_leave(server, min(LEAVE_SECONDS, seconds / 4))
             await _end_all(server, ending, seconds - min(2 * LEAVE_SECONDS, seconds / 2))
             await self.runner.cleanup()
-        await within(CUT_OFF_SECONDS, self.app.close())
+        await within(max(CUT_OFF_SECONDS, seconds / 4), self.app.close())
 
     async def _take_leave(self, server: web.Server, seconds: float) -> None:
         """Let clients that are about to send something do so: first while still listening, so that the time

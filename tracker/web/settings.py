@@ -70,3 +70,5 @@ class WebSettings:
     default_redirect: str = ""
     static_folder: Path | None = None
     """Served under /pub/ when it exists at start."""
+    honours_gpc: bool = False
+    """Whether `Sec-GPC` makes a difference."""

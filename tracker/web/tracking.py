@@ -117,6 +117,7 @@ class Tracking:
         if request.method != "POST":
             self.counts.received.inc()
             around, envelope = self._parts.reader.asked(request, self._route)
+            await self._intake.consult(envelope, ({},))
             return around, self._intake.one(envelope, {})
         around, envelope = self._parts.reader.posted(request, self._route)
         bodies, sent, body = self._parts.bodies, b"", None
@@ -150,6 +151,7 @@ class Tracking:
             self.counts.received.inc(len(body))
             return await self._intake.many(envelope, body)
         self.counts.received.inc()
+        await self._intake.consult(envelope, (body,))
         return self._intake.one(envelope, body)
 
     async def _answer_many(self, around: Surroundings, done: Sorted) -> Answer:

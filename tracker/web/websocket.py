@@ -73,6 +73,7 @@ class Sockets:
             return try_again_answer(FULL, 1, around.cors)
         query = dict(envelope.query)
         is_acking = query.pop("ack", "") in ("1", "true")
+        await parts.intake.consult(envelope, ({},))
         who = parts.intake.one(envelope, {}).identity
         envelope = of_visitor(replace(envelope, query=query), who)
         response: web.WebSocketResponse[Literal[False]] = web.WebSocketResponse(
@@ -253,6 +254,7 @@ class Socket:
         done = await self._parts.intake.many(self._envelope, many, is_new=self._is_new)
         if done.visitor is not None:
             self._is_new = False
+            self._envelope = of_visitor(self._envelope, done.visitor)
         return done
 
     async def _store(self, done: Sorted) -> CannotStore | None:

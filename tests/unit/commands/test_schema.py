@@ -83,6 +83,7 @@ async def damage(folder: Path) -> None:
         await engine.command("ALTER TABLE events MODIFY COLUMN lat Float32")
 
 
+@pytest.mark.long
 def test_what_only_a_person_can_mend_stays_and_is_told(tmp_path: Path) -> None:
     assert schema("--config", str(embedded(tmp_path)), "--clickhouse", "single", "--apply").code == 0
     asyncio.run(damage(tmp_path))

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.web.addresses import asked_by_https, asked_host, bare_host, client_address
+from tracker.steps.hosts import bare_host
+from tracker.web.addresses import asked_by_https, asked_host, client_address
 
 TRUSTED = (
     ipaddress.ip_network("127.0.0.0/8"),

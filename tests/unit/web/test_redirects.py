@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracker.steps.hosts import target_host
 from tracker.web.cookies import Sites
-from tracker.web.redirects import Redirect, RedirectRules, target_host
+from tracker.web.redirects import Redirect, RedirectRules
 
 SITES = Sites()
 RULES = RedirectRules(("go.example", "*.ok.example", "Shop.example:443"), "", SITES)
