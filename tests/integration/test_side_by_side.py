@@ -12,19 +12,21 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
+from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import pytest
 
+from tests.support.accounts import account
 from tests.support.batches import batch, new_id
 from tests.support.clickhouse import clickhouse_settings, without_nothings
 from tests.support.server import Server, running
 from tests.unit.sinks.places import settings_in
 from tracker.commands.client import ControlClient
 from tracker.commands.settings import load_config
-from tracker.sinks.base import Answer, Sink, Store
+from tracker.sinks.base import Answer, Sink
 from tracker.sinks.duckdb import DuckDbSink
 from tracker.sinks.registry import make_sink
 from tracker.tables import CATALOGUE, Column, Kind, Table
@@ -155,7 +157,14 @@ def same_numbers(cell: Any) -> Any:
     return int(cell) if isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**53 else cell
 
 
-async def assert_same(first: Store, second: Store) -> dict[str, int]:
+class Queried(Protocol):
+    """What answers questions, a store or a server that asks one."""
+
+    async def query(self, sql: str, *, max_rows: int, timeout_seconds: float) -> Answer:
+        """As `Store.query`."""
+
+
+async def assert_same(first: Queried, second: Queried) -> dict[str, int]:
     """Every table and view of both; how many rows each has."""
     names = await names_in(first, DUCKDB_TABLES)
     assert names == await names_in(second, CLICKHOUSE_TABLES)
@@ -172,11 +181,11 @@ async def assert_same(first: Store, second: Store) -> dict[str, int]:
     return counts
 
 
-async def everything(store: Store, name: str) -> Answer:
+async def everything(store: Queried, name: str) -> Answer:
     return await store.query(f"SELECT * FROM {name}", max_rows=1_000_000, timeout_seconds=60)  # noqa: S608 (a table's name)
 
 
-async def names_in(store: Store, sql: str) -> set[str]:
+async def names_in(store: Queried, sql: str) -> set[str]:
     answer = await store.query(sql, max_rows=1000, timeout_seconds=60)
     return {str(row[0]) for row in answer.rows} - OF_ONE_STORE
 
@@ -243,6 +252,80 @@ def send(server: Server, chance: random.Random) -> int:
     return len(made) + 1
 
 
+def send_records(server: Server, chance: random.Random) -> None:
+    """Payments, short links and clicks on them, and consents; some of each twice."""
+    people = [f"person-{number}" for number in range(20)]
+    for number in range(30):
+        items = [payment(chance, people) for _ in range(20)]
+        for _ in range(1 + number % 2):
+            assert server.post("/tr/v1/ltv/", {"oid": "shop", "payments": items})[0] == 200
+    headers = {"Authorization": account(server)}
+    for number in range(40):
+        link = {"urlfrom": f"https://S.example/{number % 30}", "urlto": f"https://long.example/{number}?b=1"}
+        assert server.post("/tr/v1/rpi/redirect", link, headers)[0] == 200
+        assert led_to(server, f"/{number % 30}") == link["urlto"]
+    for number in range(60):
+        consent = {
+            "vid": people[number % 20],
+            "cflags": number,
+            "compliances": document(chance),
+            "lat": 1,
+            "lon": 2,
+        }
+        assert server.post("/tr/v1/ppi/agree", consent)[0] == 200
+
+
+def led_to(server: Server, path: str) -> str | None:
+    """Where a short link leads."""
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
+    with closing(connection):
+        connection.request("GET", path, headers={"Host": "s.example"})
+        return connection.getresponse().getheader("Location")
+
+
+def payment(chance: random.Random, people: Sequence[str]) -> dict[str, Any]:
+    """One item: bought, paid back, with and without an order of its own."""
+    made = {
+        "uid": chance.choice(people),
+        "vid": chance.choice(people),
+        "currency": chance.choice(("eur", "USD", "JPY")),
+        "amt": chance.choice((0.1, 0.2, "99.99", -5, "0.000000001", 12345678901234567890)),
+        "paid_at": chance.choice(("2026-11-22", "2026-10-31T23:59:59.999Z", 1_793_491_199)),
+        "product": chance.choice(TEXTS),
+        "extra": document(chance),
+    }
+    return made | chance.choice(
+        ({}, {"orid": f"order-{chance.randrange(9)}"}, {"invid": "invoice-1"}, {"id": "p1"})
+    )
+
+
+MONEY = (
+    "SELECT sum(revenue) FROM payments",
+    "SELECT id_type, currency, sum(paid) FROM ltv GROUP BY id_type, currency",
+    "SELECT currency, count(*), sum(paid) FROM ltvu GROUP BY currency",
+    "SELECT currency, count(*), sum(paid) FROM ltvv GROUP BY currency",
+)
+
+
+async def test_money_links_and_consents_are_the_same_in_both(tmp_path: Path) -> None:
+    with running(tmp_path, Notify=stores_in(tmp_path)) as server:
+        send_records(server, random.Random(3))
+        control = ControlClient(load_config(server.config).admin.socket)
+        await delivered(control)
+        stores = Asked(control, "file"), Asked(control, "engine")
+        counts = await assert_same(*stores)
+        for question in MONEY:
+            one, other = [await asked.query(question, max_rows=100, timeout_seconds=60) for asked in stores]
+            assert sorted(map(str, one.rows)) == sorted(map(str, other.rows)), question
+            assert one.rows
+    assert counts["agreements"] == 20
+    assert counts["agreed"] == 60
+    assert (counts["redirects"], counts["redirect_history"]) == (30, 40)
+    assert {
+        name for name in ("payments", "ltv", "ltvu", "ltvv", "jurisdictions", "accounts") if not counts[name]
+    } == set()
+
+
 async def test_what_came_over_http_is_the_same_in_both(tmp_path: Path) -> None:
     with running(tmp_path, Notify=stores_in(tmp_path), UseRemoveIP=False) as server:
         count = send(server, random.Random(1))
@@ -296,6 +379,8 @@ def cell(column: Column, chance: random.Random) -> Any:
         )
     if kind in (Kind.TEXT, Kind.LABEL):
         return chance.choice(("", "won", "Ünï😀", "purchase", "visited", "it's \\ \"\n"))
+    if kind is Kind.DECIMAL:
+        return chance.choice(("0", "0.1", "-12345678901.123456789", "99.99"))
     if kind is Kind.FLOAT64:
         return chance.choice((0.0, 1.0, 2.5, -0.25))
     if kind is Kind.TIMESTAMP:
@@ -333,6 +418,6 @@ async def test_rows_of_every_table_sent_twice_are_the_same_in_both(tmp_path: Pat
             stack.push_async_callback(sink.close)
             await sink.open()
         await write(sinks, random.Random(2))
-        counts = await assert_same(*(cast(Store, sink) for sink in sinks))
+        counts = await assert_same(*(cast(Queried, sink) for sink in sinks))
     assert {name for name, count in counts.items() if not count} <= {"events_recent"}
     assert counts["events"] == 150

@@ -14,13 +14,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from tests.reliability.clients import TRANSPORTS, Clients
+from tests.reliability.clients import TRANSPORTS, Client, Clients
 from tests.reliability.judge import Verdict, judge
+from tests.reliability.records import RECORDS, LinkClient, noted
 from tests.reliability.stores import STORES, Prepared, dead_events
+from tests.support.accounts import account
 from tests.support.sabotage import CRASH_POINTS
 from tests.support.server import Server, running
 from tracker.batching.spool import Spool
@@ -59,7 +62,8 @@ class Report:
             f"seed {self.seed}: {self.kills.total()} kills in {self.seconds:.0f} s ({points});\n"
             f"{wrong.acknowledged} acknowledged, {len(wrong.missing)} lost, {len(wrong.doubled)} doubled,"
             f" {len(wrong.altered)} altered, {len(wrong.made_up)} never sent,"
-            f" {len(wrong.misplaced)} misplaced; conservation asked {self.questions} times"
+            f" {len(wrong.misplaced)} misplaced, {len(wrong.miscounted)} sums wrong;"
+            f" conservation asked {self.questions} times; {dict(wrong.acknowledged_in)}"
         )
 
 
@@ -123,7 +127,7 @@ class Campaign:
         seed: int,
         *,
         store: str = "duckdb",
-        transports: Sequence[str] = TRANSPORTS,
+        transports: Sequence[str] = (*TRANSPORTS, *RECORDS),
         without: Sequence[str] = (),
         load_seconds: float = 0.5,
         batch_seconds: float = QUICK_SECONDS,
@@ -151,7 +155,7 @@ class Campaign:
         started = time.monotonic()
         with self._store.prepare(self.folder) as store, self._running(store) as server:
             observer = Observer(server, random.Random(self.seed))
-            clients = Clients(server.url, self._notes, self.seed, self._transports, self._batch_rows)
+            clients = self._clients(server)
             with clients, observer.watching():
                 for point in self._schedule(kills, points, store):
                     self._kill(server, clients, store, point)
@@ -160,13 +164,24 @@ class Campaign:
             self._drain(server)
             if store.process is not None:
                 store.process.kill()
-            verdict = judge(self._notes, self._store.rows(server), dead_events(server))
+            stored = list(self._store.rows(server))
+            verdict = judge(self._notes, stored, dead_events(server))
+            paid = self._store.money(server)
+        worth = noted(self._notes, {row.eid for row in stored})
+        wrong = sorted(name for name in paid.keys() | worth if paid.get(name) != worth.get(name))
+        verdict = replace(verdict, miscounted=tuple(wrong))
         assert not observer.differences, f"rows unaccounted for: {observer.differences[:3]}"
         return Report(self.seed, verdict, self.kills, observer.questions, time.monotonic() - started)
 
     def _running(self, store: Prepared) -> AbstractContextManager[Server]:
         faults = {"without": self._without}
         return running(self.folder, faults=faults, Batching=self._batching, Notify=[store.notify])
+
+    def _clients(self, server: Server) -> Clients:
+        others = dict[str, Callable[..., Client]](RECORDS)
+        if "links" in self._transports:
+            others["links"] = partial(LinkClient, authorization=account(server))
+        return Clients(server.url, self._notes, self.seed, self._transports, self._batch_rows, others)
 
     def _schedule(self, kills: int, points: Sequence[str] | None, store: Prepared) -> Iterator[str]:
         turn = 0

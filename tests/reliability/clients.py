@@ -10,24 +10,37 @@ import contextlib
 import json
 import random
 import threading
-import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from types import MappingProxyType, TracebackType
+from typing import IO, Any, ClassVar, Protocol, Self
 from urllib.parse import urlencode
 
 import aiohttp
 
-from tests.reliability.judge import Ledger, content_hash
+from tests.reliability.judge import Ledger, content_hash, entry
 from tests.support.sabotage import POISON
 
 PATH = "/tr/v1/tr/"
 TRANSPORTS = ("single", "url", "batch", "socket")
+MANY = ("batch", "payments")
+"""Transports of several in a request."""
 ENDED = (OSError, aiohttp.ClientError, asyncio.TimeoutError)
 """What a client sees of a server that was killed."""
+
+
+class Sent(Protocol):
+    """Something that a client sends."""
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """The JSON object."""
+
+    @property
+    def line(self) -> str:
+        """Its entries in a client's file, see `judge.entry`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +57,9 @@ class Event:
 
     @property
     def line(self) -> str:
-        """Its entry in a client's file: id, hash of the content, whether a store refuses it, and the time on
-        the monotonic clock, in nanoseconds."""
+        """Its entry in a client's file."""
         params = {name: value for name, value in self.body.items() if name not in ("eid", "ename", "vid")}
-        digest = content_hash(self.body["ename"], params)
-        kind = "poison" if self.is_poison else "good"
-        return f"{self.eid} {digest} {kind} {time.monotonic_ns()}\n"
+        return entry(self.eid, content_hash(self.body["ename"], params), is_poison=self.is_poison)
 
 
 @dataclass
@@ -64,9 +74,11 @@ class Client:
     batch_rows: int = 50
     pause: float = 0.02
     poison_wanted: int = 0
+    is_sent_again: ClassVar[bool] = True
+    """Sending the same once more changes nothing."""
     _sent: IO[str] = field(init=False)
     _acknowledged: IO[str] = field(init=False)
-    _again: list[Event] = field(init=False, default_factory=list)
+    _again: list[Sent] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         ledger = Ledger.of(self.folder, self.name)
@@ -92,13 +104,14 @@ class Client:
         if self.transport == "socket":
             await self._talk(session)
             return
-        events = self._next(self.batch_rows if self.transport == "batch" else 1)
-        with self._remembered(events):
-            self._store(events, await self._request(session, events))
+        sent = self._next(self.batch_rows if self.transport in MANY else 1)
+        with self._remembered(sent):
+            self._store(sent, await self.request(session, sent))
         await asyncio.sleep(self.chance.uniform(0, self.pause))
 
-    async def _request(self, session: aiohttp.ClientSession, events: Sequence[Event]) -> bool:
-        bodies = [event.body for event in events]
+    async def request(self, session: aiohttp.ClientSession, sent: Sequence[Sent]) -> bool:
+        """One request; whether all of it was acknowledged."""
+        bodies = [one.body for one in sent]
         match self.transport:
             case "url":
                 call = session.get(f"{PATH}?{urlencode(bodies[0])}")
@@ -120,32 +133,36 @@ class Client:
                     self._store(events, told["accepted"] == len(events) and not told.get("error"))
                 await asyncio.sleep(self.chance.uniform(0, self.pause))
 
-    def _store(self, events: Sequence[Event], is_acknowledged: bool) -> None:
+    def _store(self, events: Sequence[Sent], is_acknowledged: bool) -> None:
         if not is_acknowledged:
             raise ConnectionError("refused: not acknowledged")
         self._acknowledged.writelines(event.line for event in events)
         self._acknowledged.flush()
 
     @contextlib.contextmanager
-    def _remembered(self, events: Sequence[Event]) -> Iterator[None]:
+    def _remembered(self, events: Sequence[Sent]) -> Iterator[None]:
         self._sent.writelines(event.line for event in events)
         self._sent.flush()
         try:
             yield
         except (*ENDED, TypeError, ValueError):  # a socket that closed answers with something that is no text
-            if self.chance.random() < 0.5:
+            if self.is_sent_again and self.chance.random() < 0.5:
                 self._again = list(events)
             raise ConnectionError("broken off") from None
 
-    def _next(self, count: int) -> list[Event]:
+    def _next(self, count: int) -> list[Sent]:
         if self._again:
             events, self._again = self._again, []
             return events
-        events = [self._event() for _ in range(count)]
+        events = [self.made() for _ in range(count)]
         if self.poison_wanted:
             self.poison_wanted -= 1
             events[-1] = self._event(is_poison=True)
         return events
+
+    def made(self) -> Sent:
+        """The next thing to send."""
+        return self._event()
 
     def _event(self, *, is_poison: bool = False) -> Event:
         chance = self.chance
@@ -165,10 +182,19 @@ class Client:
 class Clients:
     """Clients on an event loop in a thread of their own, from `with` to its end."""
 
-    def __init__(self, url: str, folder: Path, seed: int, transports: Sequence[str], batch_rows: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        seed: int,
+        transports: Sequence[str],
+        batch_rows: int,
+        others: "Mapping[str, Callable[..., Client]]" = MappingProxyType({}),
+    ) -> None:
+        """`others` makes the clients of transports that send no events."""
         self.folder = folder
         self._clients = [
-            Client(
+            others.get(transport, Client)(
                 f"{number}-{transport}", transport, url, folder, random.Random(f"{seed} {number}"), batch_rows
             )
             for number, transport in enumerate(transports)

@@ -6,9 +6,10 @@ It reads the clients' files and the store, and knows nothing of how either came 
 import hashlib
 import json
 import math
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -19,6 +20,7 @@ class Stored(NamedTuple):
     """A row of the store, or a dead letter."""
 
     eid: str
+    """Of an event; of another row its table, a colon and what it is known by."""
     digest: str
 
 
@@ -59,11 +61,21 @@ class Verdict:
     """Stored, but never sent."""
     misplaced: tuple[str, ...]
     """Good and among the dead letters, or refused and stored."""
+    miscounted: tuple[str, ...] = ()
+    """Currencies whose sum in the store is not, to the cent, that of the payments in it."""
+    acknowledged_in: Mapping[str, int] = field(default_factory=dict)
+    """Acknowledged rows by table."""
 
     @property
     def is_clean(self) -> bool:
         """Nothing is wrong."""
-        return not (self.missing or self.doubled or self.altered or self.made_up or self.misplaced)
+        wrong = (self.missing, self.doubled, self.altered, self.made_up, self.misplaced, self.miscounted)
+        return not any(wrong)
+
+
+def entry(key: str, digest: str, *, is_poison: bool = False) -> str:
+    """A line of a client's file, written now; `is_poison` says that a store refuses the row."""
+    return f"{key} {digest} {'poison' if is_poison else 'good'} {time.monotonic_ns()}\n"
 
 
 def content_hash(ename: str, params: dict[str, Any]) -> str:
@@ -96,6 +108,7 @@ def judge(
     there = Counter(row.eid for row in (*rows, *letters))
     return Verdict(
         acknowledged=len(owed),
+        acknowledged_in=Counter(key.partition(":")[0] if ":" in key else "events" for key in owed),
         stored=len(rows),
         missing=tuple(eid for eid in owed if eid not in there),
         doubled=tuple(eid for eid, times in there.items() if times > 1),

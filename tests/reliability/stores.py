@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ import duckdb
 import orjson
 
 from tests.reliability.judge import Stored, content_hash
+from tests.reliability.records import LTV, QUESTIONS, found
 from tests.support.clickhouse_process import serving
 from tracker.batching.dead_letters import DeadFilter
 from tracker.batching.spool import Spool
@@ -63,33 +65,43 @@ class StoreKind:
 
     prepare: Callable[[Path], AbstractContextManager[Prepared]]
     """Given the folder of the server, which is not running yet."""
-    rows: Callable[[Place], Iterator[Stored]]
-    """Every event in it; the server is stopped, and so is the store."""
+    ask: Callable[[Place, str], Iterator[Mapping[str, Any]]]
+    """The answer to a question; the server is stopped, and so is the store."""
+
+    def rows(self, server: Place) -> Iterator[Stored]:
+        """Everything that clients sent and that is in it."""
+        events = self.ask(
+            server, "SELECT CAST(eid AS VARCHAR) AS eid, ename, params FROM events WHERE etyp = ''"
+        )
+        for row in events:
+            yield _stored(row["eid"], row["ename"], row["params"])
+        for table, question in QUESTIONS.items():
+            for row in self.ask(server, question):
+                yield Stored(*found(table, row))
+
+    def money(self, server: Place) -> dict[str, Decimal]:
+        """What was paid in all, by currency, as the store's own view has it."""
+        return {row["currency"]: Decimal(row["paid"]) for row in self.ask(server, LTV)}
 
 
-def duckdb_rows(server: Place) -> Iterator[Stored]:
-    """Every event of the shipped configuration's database, which no process may have open."""
+def _ask_duckdb(server: Place, sql: str) -> Iterator[Mapping[str, Any]]:
+    """The shipped configuration's database, which no process may have open."""
     with duckdb.connect(str(server.folder / "data" / "tracker.duckdb"), read_only=True) as database:
-        found = database.execute("SELECT eid::VARCHAR, ename, params::VARCHAR FROM events")
-        while rows := found.fetchmany(10_000):
-            for eid, ename, params in rows:
-                yield _stored(eid, ename, json.loads(params))
+        asked = database.execute(sql)
+        names = [column[0] for column in asked.description or []]
+        while rows := asked.fetchmany(10_000):
+            for row in rows:
+                told = dict(zip(names, row, strict=True))
+                yield told | ({"params": json.loads(told["params"])} if "params" in told else {})
 
 
-def clickhouse_rows(server: Place) -> Iterator[Stored]:
-    """Every event, deduplicated, read by an engine of its own in another process."""
-    command = [
-        sys.executable,
-        "-m",
-        "tests.support.clickhouse_reader",
-        str(server.folder / CLICKHOUSE_FOLDER),
-    ]
-    question = "SELECT eid, ename, params FROM sfpla.events SETTINGS final = 1"
-    done = subprocess.run([*command, question], capture_output=True, check=False)
+def _ask_clickhouse(server: Place, sql: str) -> Iterator[Mapping[str, Any]]:
+    """The folder, deduplicated, read by an engine of its own in another process."""
+    folder = str(server.folder / CLICKHOUSE_FOLDER)
+    command = [sys.executable, "-m", "tests.support.clickhouse_reader", folder]
+    done = subprocess.run([*command, f"{sql} SETTINGS final = 1"], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
-    for line in done.stdout.splitlines():
-        row = orjson.loads(line)
-        yield _stored(row["eid"], row["ename"], row["params"])
+    yield from map(orjson.loads, done.stdout.splitlines())
 
 
 @contextmanager
@@ -111,12 +123,17 @@ def _over_http(folder: Path) -> Iterator[Prepared]:
 
 STORES: Mapping[str, StoreKind] = MappingProxyType(
     {
-        "duckdb": StoreKind(_duckdb, duckdb_rows),
-        "clickhouse-embedded": StoreKind(_embedded, clickhouse_rows),
-        "clickhouse-http": StoreKind(_over_http, clickhouse_rows),
+        "duckdb": StoreKind(_duckdb, _ask_duckdb),
+        "clickhouse-embedded": StoreKind(_embedded, _ask_clickhouse),
+        "clickhouse-http": StoreKind(_over_http, _ask_clickhouse),
     }
 )
 """By what they are called on the command line."""
+
+
+def duckdb_rows(server: Place) -> Iterator[Stored]:
+    """Everything that clients sent and that the shipped configuration's database holds."""
+    return STORES["duckdb"].rows(server)
 
 
 def dead_events(server: Place) -> Iterator[Stored]:

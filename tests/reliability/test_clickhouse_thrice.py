@@ -65,7 +65,7 @@ def lying_rows(server: ClickHouse, database: str) -> int:
 @pytest.mark.parametrize(
     "window",
     [
-        pytest.param(0, id="tokens are forgotten"),
+        pytest.param(0, id="tokens are forgotten", marks=pytest.mark.long),
         pytest.param(1000, id="tokens are remembered", marks=pytest.mark.long),
     ],
 )

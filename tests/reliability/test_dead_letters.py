@@ -57,6 +57,7 @@ def put_aside(server: Server) -> None:
     assert totals_when(server, lambda now: now["dead"] == SEVERAL)["dead"] == SEVERAL
 
 
+@pytest.mark.long
 def test_a_row_refused_again_is_put_aside_again_and_once_mended_is_stored_once(tmp_path: Path) -> None:
     with running(tmp_path, faults=POISONED, Batching=AT_ONCE) as server:
         put_aside(server)

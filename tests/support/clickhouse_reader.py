@@ -16,6 +16,7 @@ def main() -> None:
     folder, sql = sys.argv[1:]
     handle: Any = chdb.connect(folder)  # type: ignore[no-untyped-call]
     handle.query(f"SET {AS_STORED}")
+    handle.query("USE sfpla")
     sys.stdout.buffer.write(handle.query(sql, "JSONEachRow").bytes())
     handle.close()
 

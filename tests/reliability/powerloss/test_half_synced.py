@@ -66,7 +66,7 @@ async def test_a_batch_that_the_stores_log_never_synced_does_not_count_as_stored
 @pytest.mark.parametrize(
     "trouble",
     [
-        pytest.param((), id="a well disk"),
+        pytest.param((), id="a well disk", marks=pytest.mark.long),
         pytest.param(FULL_AND_STORE_AWAY, id="a full disk", marks=pytest.mark.long),
     ],
 )

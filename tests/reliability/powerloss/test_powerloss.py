@@ -80,6 +80,7 @@ def test_the_recorder_sees_all_that_reaches_the_files(short: Recorded) -> None:
         assert _syncs(short, file), f"{file} was never synced"
 
 
+@pytest.mark.long
 async def test_a_power_cut_under_load_loses_and_doubles_nothing(short: Recorded, tmp_path: Path) -> None:
     _assert_nothing_lost(await cut(short, SEED, 3, 2, tmp_path))
 
