@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 CODE := tracker tests bench docs cluster
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
+# Tests start hundreds of processes: each would compile the whole program anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 CLUSTER := $(BIN)/python -m cluster
 ONE := data/clickhouse-server
 FORM ?= single

@@ -41,6 +41,7 @@ class ClickHouseSuite(TableSuite):
         return await asked(sink, f"SELECT * FROM {table} FINAL")  # noqa: S608 (a name of the suite's own)
 
 
+@pytest.mark.long
 class TestEmbeddedClickHouse(ClickHouseSuite):
     def make(self, folder: Path) -> Sink:
         return make_sink(made_before(folder))

@@ -14,6 +14,8 @@ from tests.support.clickhouse_process import ClickHouse, serving
 from tests.support.clickhouse_writes import emptied, ids, open_sink, over_http, refused, stored
 from tracker.sinks.registry import make_sink
 
+pytestmark = pytest.mark.long
+
 SECRET = "s3cret-word"
 USERS: Mapping[str, Mapping[str, Any]] = {
     "default": {},

@@ -26,6 +26,8 @@ from tracker.sinks.base import Sink
 from tracker.sinks.clickhouse import ClickHouseSink
 from tracker.sinks.registry import make_sink
 
+pytestmark = pytest.mark.long
+
 BACK_SECONDS = 30.0
 """In this time the first server is written to again once it is well."""
 

@@ -45,7 +45,7 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def made(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     """`make …` of the checkout."""
     return subprocess.run(
-        ["make", "--assume-old=install", f"PYTHON={sys.executable}", *words],
+        ["make", "--no-print-directory", "--assume-old=install", f"PYTHON={sys.executable}", *words],
         cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 

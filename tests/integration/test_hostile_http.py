@@ -57,6 +57,7 @@ async def dribble(client: Client, start: bytes, piece: bytes) -> bytes:
     return await answer
 
 
+@pytest.mark.long
 async def test_heads_and_bodies_that_come_byte_by_byte_and_silence_are_ended(server: Server) -> None:
     before = {reason: ended(server, reason) for reason in ("head", "silent")}
     late = count(server, "tracker_requests_total", route="tr", status="408")

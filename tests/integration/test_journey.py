@@ -57,6 +57,7 @@ def test_every_acknowledged_event_survives_a_kill_before_anything_was_delivered(
     assert sorted(row["eid"] for row in rows) == sorted(sent)
 
 
+@pytest.mark.long
 def test_a_clients_event_id_is_stored_once_also_across_a_kill(tmp_path: Path) -> None:
     with running(tmp_path) as server:
         for _ in range(2):

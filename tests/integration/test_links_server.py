@@ -52,6 +52,7 @@ def listed(server: Server, uid: str, host: str) -> list[dict[str, Any]]:
     return results
 
 
+@pytest.mark.long
 def test_a_link_that_waits_in_the_spool_is_followed_and_listed_also_after_a_kill(tmp_path: Path) -> None:
     with running(tmp_path, Batching=WAITS) as server:
         uid = account(server, "--hosts", "go.example")

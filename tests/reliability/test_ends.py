@@ -116,6 +116,7 @@ def storm(folder: Path, seed: int, ends: list[str], load_seconds: float) -> Verd
         return judge(notes, duckdb_rows(server))
 
 
+@pytest.mark.long
 def test_an_end_of_any_kind_under_load_loses_and_doubles_nothing(tmp_path: Path) -> None:
     seed = random.getrandbits(32)
     verdict = storm(tmp_path, seed, [random.Random(seed).choice(list(END))], 0.3)

@@ -1,6 +1,7 @@
 """The layering of docs/architecture.md, kept true by reading every module's imports."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,7 @@ DRIVERS = {
 MODULES = sorted(ROOT.rglob("*.py"))
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """Every module that a file imports, at any depth of its code."""
     names: set[str] = set()

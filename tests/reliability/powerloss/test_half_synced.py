@@ -51,6 +51,7 @@ def _dies_at_sync_of(file: str, server: Server, disk: preload.Disk, *trouble: st
     server.start_again()
 
 
+@pytest.mark.long
 async def test_a_batch_that_the_stores_log_never_synced_does_not_count_as_stored(tmp_path: Path) -> None:
     with on_disk(tmp_path) as (server, disk):
         assert post(server, made(EVENTS, 100))

@@ -173,7 +173,9 @@ async def test_two_kills_lose_and_double_nothing(name: str) -> None:
     print(f"{name}: {sum(hits)} pairs of kills")
 
 
-@pytest.mark.parametrize("name", ["rows", "halves", pytest.param("hold, probed", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "name", ["rows", *(pytest.param(name, marks=pytest.mark.long) for name in ("halves", "hold, probed"))]
+)
 async def test_a_parent_that_stays_beside_its_children_is_noticed(name: str) -> None:
     split = BatchBook._replace
 

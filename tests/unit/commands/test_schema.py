@@ -65,6 +65,7 @@ def test_database_and_cluster_are_the_configurations(tmp_path: Path) -> None:
     assert first == "CREATE DATABASE IF NOT EXISTS mine"
 
 
+@pytest.mark.long
 def test_a_database_is_compared_applied_and_compared_again(tmp_path: Path) -> None:
     embedded(tmp_path, TTL={"logs": "30d"})
     before = schema("--clickhouse", "single", "--diff")

@@ -111,6 +111,7 @@ async def test_what_cannot_be_a_row_is_told_apart(writer: Writer) -> None:
     }
 
 
+@pytest.mark.long
 async def test_of_very_many_wrong_rows_some_are_named_in_bounded_work(writer: Writer) -> None:
     with pytest.raises(RowsRejected) as caught:
         await writer.write(batch([event(lat="north") for _ in range(3000)]))

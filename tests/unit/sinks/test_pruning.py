@@ -58,6 +58,7 @@ async def due(sink: DuckDbSink, folder: Path, rule: Rule) -> int:
         return (await store.counts(rule)).due
 
 
+@pytest.mark.long
 async def test_every_rule_leaves_what_the_policy_says(sink: DuckDbSink, tmp_path: Path) -> None:
     for seed, name in enumerate(RULES):
         await agrees(sink, tmp_path, seed, name, None)
