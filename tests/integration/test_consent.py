@@ -90,6 +90,7 @@ def test_nobody_and_a_stranger_have_agreed_to_nothing(server: Server) -> None:
     assert now_of(server, "vid=stranger") == []
 
 
+@pytest.mark.long
 def test_a_repeat_is_one_line_of_the_ledger_and_never_takes_a_later_agreement_back(server: Server) -> None:
     once = {"Idempotency-Key": "form-1"}
     agree(server, once, vid="again", cflags=1)

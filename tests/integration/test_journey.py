@@ -37,6 +37,7 @@ def test_an_event_is_a_row_within_three_seconds(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.long
 def test_a_server_event_answers_the_id_of_its_row(tmp_path: Path) -> None:
     with running(tmp_path) as server:
         status, body = server.post("/tr/v1/str/", {"vid": "user-123", "ename": "signup"})

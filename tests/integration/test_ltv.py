@@ -36,6 +36,7 @@ async def paid(server: Server, id_type: str, text: str) -> dict[str, Decimal]:
     return {currency: Decimal(amount) for currency, amount in await asked(server, question)}
 
 
+@pytest.mark.long
 async def test_the_readmes_payments_are_summed_once_however_often_they_come(tmp_path: Path) -> None:
     one = {**PAYER, "amt": 99.99, "currency": "USD", "orid": "order-123"}
     some = [

@@ -125,6 +125,7 @@ def test_nobody_who_is_withheld_gets_a_cookie_and_everyone_else_does(server: Ser
         assert len(upgrade.getall("Set-Cookie", [])) == expected
 
 
+@pytest.mark.long
 def test_a_dropped_event_is_answered_like_any_other_and_leaves_only_a_count(server: Server) -> None:
     before = dropped(server, "dnt")
     kept, gone = (

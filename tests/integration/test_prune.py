@@ -113,6 +113,7 @@ def test_rows_that_still_wait_are_pruned_once_they_arrive(tmp_path: Path) -> Non
         assert report["skip_to"] > sent_at, "all that came is done"
 
 
+@pytest.mark.long
 def test_the_server_prunes_by_itself(tmp_path: Path) -> None:
     rule = {"Table": "events", "TTL": "1s", "ClearAll": True}
     keys: dict[str, Any] = {

@@ -113,6 +113,7 @@ async def test_an_outage_is_waited_out_and_all_of_it_delivered_in_order(
 
 
 @pytest.mark.parametrize(("code", "wait"), [(252, 10), (241, 5), (202, 1), (242, 10)])
+@pytest.mark.long
 async def test_a_server_without_room_for_one_table_holds_up_that_table_alone(
     server: ClickHouse, database: str, tmp_path: Path, code: int, wait: float
 ) -> None:
@@ -136,6 +137,7 @@ async def test_a_server_without_room_for_one_table_holds_up_that_table_alone(
 
 
 @pytest.mark.parametrize("code", [516, 164, 81, 236, 999])
+@pytest.mark.long
 async def test_a_server_that_lets_nobody_in_or_goes_away_opens_the_breaker_and_loses_nothing(
     server: ClickHouse, database: str, tmp_path: Path, code: int
 ) -> None:
@@ -168,6 +170,7 @@ async def test_a_server_that_lets_nobody_in_or_goes_away_opens_the_breaker_and_l
     ],
     ids=["a column is missing", "a column has another type"],
 )
+@pytest.mark.long
 async def test_a_changed_schema_holds_its_table_and_names_what_mends_it_while_others_go_on(
     server: ClickHouse, tmp_path: Path, change: str, difference: str, mended_by: str
 ) -> None:

@@ -292,6 +292,7 @@ def test_whatever_happens_to_the_bytes(fact: Callable[..., None]) -> None:
     everyday(given(**PROPERTIES[fact])(fact))()
 
 
+@pytest.mark.long
 def test_a_flipped_bit_in_an_index_is_noticed_at_the_start() -> None:
     for byte in range(0, 300, 20):
         a_flipped_bit_in_the_file_costs_at_most_what_it_hits("stopped", 0.99316 + byte / 1_949_696, 0)

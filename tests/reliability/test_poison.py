@@ -62,6 +62,7 @@ def places(rows: int, count: int) -> set[int]:
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
+@pytest.mark.long
 async def test_a_real_store_gets_all_but_the_poison_within_the_bound_of_inserts(
     tmp_path: Path, count: int
 ) -> None:

@@ -60,6 +60,7 @@ def _retry_after(server: Server, size: int) -> str | None:
         return answer.headers["Retry-After"]
 
 
+@pytest.mark.long
 def test_a_full_disk_is_503_and_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     with (
         small_disk(40) as disk,

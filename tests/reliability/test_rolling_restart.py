@@ -108,6 +108,7 @@ def roll(folder: Path, times: int) -> float:
     return max(client.longest_seconds for client in clients)
 
 
+@pytest.mark.long
 def test_a_take_over_under_load_refuses_no_connection_and_loses_nothing(tmp_path: Path) -> None:
     roll(tmp_path, 1)
 

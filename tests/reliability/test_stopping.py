@@ -46,6 +46,7 @@ def hang_and_stop(folder: Path, behaviour: str, grace_seconds: float) -> float:
     return seconds
 
 
+@pytest.mark.long
 def test_sinks_that_hang_hold_up_no_stop_and_lose_nothing(tmp_path: Path) -> None:
     assert hang_and_stop(tmp_path, "stubborn", 1) < 5
 

@@ -67,10 +67,11 @@ async def test_a_batch_that_the_stores_log_never_synced_does_not_count_as_stored
 @pytest.mark.parametrize(
     "trouble",
     [
-        pytest.param((), id="a well disk", marks=pytest.mark.long),
-        pytest.param(FULL_AND_STORE_AWAY, id="a full disk", marks=pytest.mark.long),
+        pytest.param((), id="a well disk"),
+        pytest.param(FULL_AND_STORE_AWAY, id="a full disk"),
     ],
 )
+@pytest.mark.long
 async def test_a_retry_of_a_commit_that_was_never_synced_is_acknowledged_only_when_it_is(
     tmp_path: Path, trouble: tuple[str, ...]
 ) -> None:

@@ -122,6 +122,7 @@ def test_duckdb_keeps_any_text_document_and_nanosecond(
     asyncio.run(_round_trip(tmp_path_factory.mktemp("any"), logs, "duckdb"))
 
 
+@pytest.mark.long
 async def test_clickhouse_keeps_documents_as_it_took_them(tmp_path: Path) -> None:
     documents = [
         {"a": 1.5, "b.c": [1, {"x": "é\n", "y": None}]},
@@ -341,6 +342,7 @@ async def test_a_refused_or_failed_restore_leaves_the_file_and_nothing_beside_it
     assert [name for name in await asyncio.to_thread(os.listdir, tmp_path) if "restoring" in name] == []
 
 
+@pytest.mark.long
 async def test_repeated_rows_are_copied_once_from_clickhouse(tmp_path: Path) -> None:
     place = store_in(tmp_path, "clickhouse")
     rows_sent = [event() for _ in range(10)]

@@ -345,6 +345,7 @@ async def test_a_question_that_takes_too_much_is_stopped_and_says_so(
         await store.ask("SELECT repeat('x', 1000 + number) FROM numbers(2000)")
 
 
+@pytest.mark.long
 async def test_questions_out_of_time_are_stopped_and_inserts_go_on_meanwhile(store: Store) -> None:
     asked = [asyncio.ensure_future(store.ask(FOREVER, timeout_seconds=3)) for _ in range(AT_ONCE + 1)]
     await store.runs(AT_ONCE)

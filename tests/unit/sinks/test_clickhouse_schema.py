@@ -142,6 +142,7 @@ class MayOnlyInsert:
         raise Complaint(497, "Not enough privileges")
 
 
+@pytest.mark.long
 async def test_who_may_only_insert_is_let_in_when_the_tables_fit(engine: EmbeddedEngine) -> None:
     inserter = MayOnlyInsert(engine)
     await bring_up_to_date(inserter, FOLDER, POWER_LOSS)
@@ -287,6 +288,7 @@ async def test_tables_that_a_person_or_the_cloud_has_replicated_fit(engine: Embe
     assert difference.differences(read_source(FOLDER), there, Place("sfpla")) == {}
 
 
+@pytest.mark.long
 async def test_what_is_missing_is_made_again_and_the_rest_by_what_is_told(engine: EmbeddedEngine) -> None:
     await bring_up_to_date(engine, FOLDER, POWER_LOSS)
     await engine.command("INSERT INTO events (ename) VALUES ('kept')")

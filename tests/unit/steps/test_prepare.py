@@ -79,7 +79,7 @@ def test_the_readme_s_event_by_url_becomes_a_row() -> None:
 
 
 @given(objects, objects, st.sampled_from(("tr", "str", "ws")))
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_any_object_becomes_rows_that_fit_the_catalogue(
     body: dict[str, Any], base: dict[str, Any], route: str
 ) -> None:
@@ -126,7 +126,7 @@ def _with_secret(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, A
 
 
 @given(_with_secret(documents), _with_secret(documents), st.sampled_from(("tr", "ws")))
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_no_row_ever_holds_what_a_private_key_held(
     body: dict[str, Any], base: dict[str, Any], route: str
 ) -> None:
