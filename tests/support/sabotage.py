@@ -284,7 +284,7 @@ def _keep_every_copy() -> None:
     command, insert = EmbeddedEngine.command, EmbeddedEngine.insert
 
     async def plainly(self: EmbeddedEngine, sql: str, *args: Any, **kwargs: Any) -> None:
-        if " VIEW " not in sql:
+        if " VIEW " not in sql or "payments AS p" in sql:
             is_events = re.search(r"TABLE IF NOT EXISTS \S*\bevents\b", sql)
             given = sql.replace("ReplacingMergeTree", "MergeTree") if is_events else sql
             await command(self, given, *args, **kwargs)
