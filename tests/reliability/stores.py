@@ -143,7 +143,8 @@ def dead_events(server: Place) -> Iterator[Stored]:
         for letter in spool.dead_letters(DeadFilter(table="events"), 1_000_000):
             whole = spool.dead_letter(letter.id)
             row = json.loads((whole.line if whole else None) or b"{}")
-            yield _stored(row["eid"], row["ename"], row["params"])
+            if "etyp" not in row:  # else a click on a short link, which nobody was promised
+                yield _stored(row["eid"], row["ename"], row["params"])
     finally:
         spool.close()
 
