@@ -38,7 +38,7 @@ HEADS = ("status_code_conformance", "response_headers_conformance")
 BODIES = ("content_type_conformance", "response_schema_conformance")
 HOST = "yourdomain.com"
 PASSWORD = "a long enough password"
-SOME, MANY = 3, 100
+SOME, MANY = 3, 50
 FEW = 30
 """Where each request has a password looked at, which takes long on purpose."""
 

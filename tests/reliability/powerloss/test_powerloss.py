@@ -109,7 +109,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("part", range(10))
+@pytest.mark.parametrize("part", range(6))
 async def test_a_power_cut_at_any_of_many_moments_loses_and_doubles_nothing(
     long: Recorded, tmp_path: Path, part: int
 ) -> None:
