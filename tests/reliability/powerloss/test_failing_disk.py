@@ -159,7 +159,7 @@ def _fail_recorded(folder: Path, fault: Fault) -> Recorded:
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: " and ".join(fault.calls))
 async def test_a_power_cut_after_a_failure_loses_and_doubles_nothing(tmp_path: Path, fault: Fault) -> None:
     recorded = _fail_recorded(tmp_path, fault)
-    cuts = await cut(recorded, SEED, 6, 2, tmp_path)
+    cuts = await cut(recorded, SEED, 4, 2, tmp_path)
     assert not cuts.bad, cuts.bad[:3]
     assert not cuts.put_aside, cuts.put_aside
     assert cuts.owed
