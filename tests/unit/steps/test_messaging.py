@@ -12,6 +12,7 @@ from tracker.errors import BadHit
 from tracker.pipeline import Prepared
 from tracker.steps.hashes import private_hash
 from tracker.steps.ids import named
+from tracker.steps.keys import PRIVATE
 from tracker.tables import EVENTS, Kind
 from tracker.tables.messages import MSTORE, MTRIAGE
 from tracker.tables.threads import MTHREADS
@@ -372,6 +373,8 @@ def test_whatever_is_carried_every_row_fits_the_catalogue_and_none_is_blank(
 
 @given(st.sampled_from([*MTHREADS.columns, *MSTORE.columns]), values)
 def test_a_column_holds_what_was_sent_or_says_that_it_does_not(column: Any, value: Any) -> None:
+    if isinstance(value, dict):  # what names a person is taken out, and may leave nothing
+        value = {key: part for key, part in value.items() if key not in PRIVATE}
     prepared = PIPELINE.prepare(hit({"tid": TID, "provider": "y", "planned": 1, column.name: value}))
     is_read = column.name not in EVENTS.kinds() and column.name not in ("updated_at", "provider", "planned")
     is_given = value not in (None, "", {}, [], 0, column.default) and str(value).replace("\x00", "").strip()
