@@ -124,6 +124,7 @@ def has_delivered_events(server: Server) -> bool:
 
 
 @pytest.mark.parametrize("service", ["duckdb", pytest.param("clickhouse", marks=pytest.mark.long)])
+@pytest.mark.long
 def test_a_store_is_copied_while_its_server_takes_events_and_restored_elsewhere(
     tmp_path: Path, service: str
 ) -> None:

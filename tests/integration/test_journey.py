@@ -73,6 +73,7 @@ def test_a_clients_event_id_is_stored_once_also_across_a_kill(tmp_path: Path) ->
     assert len(rows) == len({row["eid"] for row in rows}) == 2
 
 
+@pytest.mark.long
 def test_sigterm_delivers_what_waits_and_exits_0(tmp_path: Path) -> None:
     with running(tmp_path, **KEEP) as server:
         for number in range(20):

@@ -333,6 +333,7 @@ def _filled_server(server: Server, events: int) -> set[str]:
     return set(eids)
 
 
+@pytest.mark.long
 def test_a_server_on_a_damaged_spool_starts_says_what_is_lost_counts_it_and_delivers_the_rest(
     tmp_path: Path,
 ) -> None:

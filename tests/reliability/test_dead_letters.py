@@ -91,6 +91,7 @@ def test_a_replay_survives_a_kill_and_takes_effect_once(tmp_path: Path, point: s
         assert stored(server) == list(range(SEVERAL))
 
 
+@pytest.mark.long
 def test_a_table_that_holds_is_released_and_what_is_still_refused_is_put_aside(tmp_path: Path) -> None:
     with running(tmp_path, faults=POISONED, Batching=AT_ONCE) as server:
         sink = json.loads(server.get("/metrics?format=json")[1])["sinks"][0]["sink"]

@@ -157,6 +157,7 @@ async def test_fewer_rows_than_announced_are_not_taken(sink: DuckDbSink) -> None
     assert caught.value.reasons == {2: "empty line"}
 
 
+@pytest.mark.long
 async def test_rows_far_larger_than_the_memory_limit_are_stored(settings: DuckDbSettings) -> None:
     sink = DuckDbSink(replace(settings, memory_mb=64))
     await sink.open()

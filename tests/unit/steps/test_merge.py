@@ -17,13 +17,13 @@ from tracker.steps.merge import (
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(objects, objects, objects)
 def test_merging_is_associative(a: dict[str, Any], b: dict[str, Any], c: dict[str, Any]) -> None:
     assert merge(merge(a, b), c) == merge(a, merge(b, c)) == merge(a, b, c)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(objects, objects)
 def test_later_wins(a: dict[str, Any], b: dict[str, Any]) -> None:
     last = {
@@ -33,7 +33,7 @@ def test_later_wins(a: dict[str, Any], b: dict[str, Any]) -> None:
     assert {key: merged[key] for key in last} == last
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(objects)
 def test_unknown_keys_keep_case_and_type(a: dict[str, Any]) -> None:
     merged = merge(a)
@@ -42,7 +42,7 @@ def test_unknown_keys_keep_case_and_type(a: dict[str, Any]) -> None:
             assert merged[key] is value
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(objects)
 def test_merging_twice_changes_nothing_and_its_input_never(a: dict[str, Any]) -> None:
     before = dict(a)
