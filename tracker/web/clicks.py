@@ -31,7 +31,7 @@ ROUTE = "link"
 MOST_LATER = 16_000
 LATER_LENGTH = 2048
 """Requests with a longer target, user agent and language are worked out at once."""
-PAUSE_SECONDS = 0.001
+PAUSE_SECONDS = 0.005
 """Requests have their turn this long between clicks that are worked out."""
 WHILE_BUSY, WHILE_QUIET = 2, 16
 """Clicks that are worked out in a row, while others come and while none do."""
