@@ -6,10 +6,9 @@ emptied in this program and go in as batches do, so that no secret of their hash
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 
 import orjson
 import uuid_utils
@@ -18,38 +17,16 @@ from tracker.errors import QueryError, SinkError
 from tracker.events import Batch
 from tracker.sinks import ndjson
 from tracker.sinks.base import Sink
-from tracker.sinks.clickhouse import engine_of, from_settings, layout_of
+from tracker.sinks.clickhouse import from_settings
 from tracker.sinks.clickhouse_backup import READING
-from tracker.sinks.clickhouse_cluster_form import Place
-from tracker.sinks.clickhouse_engine import Complaint, Engine, Settings, Unreachable
-from tracker.sinks.clickhouse_errors import name_of
+from tracker.sinks.clickhouse_places import MUTATING, At, assert_there, opened, translated
 from tracker.sinks.clickhouse_prune_sql import Statements
 from tracker.sinks.pruning import Counts, Emptying, Rule
 from tracker.sinks.registry import SinkSettings
 
-ANSWER_SECONDS = 6 * 3600.0
-"""How long one statement may take: a mutation writes whole parts again."""
-MUTATING: Settings = {
-    "allow_nondeterministic_mutations": 1,  # a subquery asks the replica's own rows, which is meant
-    "distributed_ddl_task_timeout": int(ANSWER_SECONDS),
-    "mutations_sync": 2,
-}
 INSERTED_ROWS = 50_000
 INSERTED_BYTES = 16 << 20
 """Emptied rows go in by so many: each insert makes parts that must be merged."""
-
-
-@dataclass(frozen=True, slots=True)
-class At:
-    """One server or cluster, or the engine in this process, that holds rows of its own."""
-
-    settings: SinkSettings
-    engine: Engine
-
-    @property
-    def form(self) -> Place:
-        """How its tables lie."""
-        return Place(self.engine.database, layout_of(self.settings).cluster)
 
 
 class ClickHousePruner:
@@ -78,46 +55,13 @@ class ClickHousePruner:
 @asynccontextmanager
 async def pruner(settings: SinkSettings, sink: Sink | None) -> AsyncIterator[ClickHousePruner]:
     """As `pruning.pruner`; an engine in this process can have several users."""
-    if settings.server is None and not await asyncio.to_thread(Path(settings.context).exists):
-        raise QueryError(f"{settings.context}: no such folder; nothing has been stored there yet")
-    async with AsyncExitStack() as stack:
-        yield ClickHousePruner([await stack.enter_async_context(_at(place)) for place in _places(settings)])
-
-
-def _places(settings: SinkSettings) -> Sequence[SinkSettings]:
-    """One for each set of rows; its own folder to hand over by."""
-    own = replace(settings, handover=settings.handover.with_name(f"{settings.handover.name}-prune"))
-    server = settings.server
-    if server is None or server.cluster:
-        return [own]
-    return [replace(own, server=replace(server, hosts=(host,))) for host in server.hosts]
-
-
-@asynccontextmanager
-async def _at(settings: SinkSettings) -> AsyncIterator[At]:
-    """Open at the first host that answers. Raises QueryError."""
-    hosts = len(settings.server.hosts) if settings.server else 1
-    failure = QueryError(f"{settings.name} has no host")
-    for number in range(hosts):
-        engine = engine_of(settings, number, ANSWER_SECONDS)
-        try:
-            with _translated(engine):
-                await engine.open()
-                await engine.ask("SELECT 1", anywhere=True)
-        except QueryError as error:
-            await engine.close()
-            failure = error
-            continue
-        try:
-            yield At(settings, engine)
-        finally:
-            await engine.close()
-        return
-    raise failure
+    await assert_there(settings)
+    async with opened(settings, "prune") as places:
+        yield ClickHousePruner(places)
 
 
 async def _counts(at: At, rule: Rule) -> Counts:
-    with _translated(at.engine):
+    with translated(at.engine):
         ((rows, due, oldest),) = (await at.engine.ask(Statements(rule, at.form).counts)).rows
     return Counts(int(rows), int(due), str(oldest))
 
@@ -125,7 +69,7 @@ async def _counts(at: At, rule: Rule) -> Counts:
 async def _bounded(at: At, rule: Rule, most_rows: int | None) -> Rule:
     if most_rows is None:
         return rule
-    with _translated(at.engine):
+    with translated(at.engine):
         last = (await at.engine.ask(Statements(rule, at.form).last(most_rows))).rows
     return replace(rule, until=tuple(map(str, last[0]))) if last else rule
 
@@ -135,13 +79,13 @@ async def _pruned(at: At, rule: Rule, most_rows: int | None) -> AsyncGenerator[i
     if rule.emptying is None:
         due = (await _counts(at, rule)).due
         if due:
-            with _translated(at.engine):
+            with translated(at.engine):
                 await at.engine.command(statements.delete, MUTATING)
         yield due if most_rows is None else min(due, most_rows)
         return
     async for done in _inserted(at, rule, rule.emptying):
         yield done
-    with _translated(at.engine):
+    with translated(at.engine):
         ((full,),) = (await at.engine.ask(statements.full_rows)).rows
         if full:
             await at.engine.command(statements.delete_full, MUTATING)
@@ -167,7 +111,7 @@ async def _emptied(at: At, rule: Rule, emptying: Emptying) -> AsyncGenerator[lis
     """The emptied rows, as many as one insert takes."""
     lines: list[bytes] = []
     size = 0
-    with _translated(at.engine):
+    with translated(at.engine):
         async with aclosing(at.engine.stream(Statements(rule, at.form).due_rows, READING)) as pieces:
             async for piece in pieces:
                 made = await asyncio.to_thread(_lines, piece, emptying)
@@ -182,13 +126,3 @@ async def _emptied(at: At, rule: Rule, emptying: Emptying) -> AsyncGenerator[lis
 def _lines(piece: bytes, emptying: Emptying) -> list[bytes]:
     rows = map(orjson.loads, ndjson.lines(piece))
     return [orjson.dumps({**row, **emptying.changed(row)}) for row in rows]
-
-
-@contextmanager
-def _translated(engine: Engine) -> Iterator[None]:
-    try:
-        yield
-    except Complaint as error:
-        raise QueryError(f"clickhouse {engine.place}: {name_of(error)}") from error
-    except Unreachable as error:
-        raise QueryError(f"clickhouse {engine.place}: {error.reason}") from error

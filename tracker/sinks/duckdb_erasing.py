@@ -4,17 +4,16 @@ What was deleted can be asked for no more once this returns, also after a crash.
 the file until DuckDB writes over them; only a new file (backup and restore) surely has none of them.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import duckdb
 
 from tracker.errors import QueryError, SinkUnavailable
 from tracker.sinks.base import Sink
-from tracker.sinks.duckdb import DuckDbSink, from_settings
+from tracker.sinks.duckdb import DuckDbSink
+from tracker.sinks.duckdb_own import opened
 from tracker.sinks.erasing import ASK_SECONDS, MOST_IDS, PersonRows, emptied
 from tracker.sinks.registry import SinkSettings
 from tracker.tables import ZERO_UUID
@@ -65,16 +64,5 @@ def _run(connection: duckdb.DuckDBPyConnection, statements: Sequence[str]) -> No
 @asynccontextmanager
 async def eraser(settings: SinkSettings, sink: Sink | None) -> AsyncIterator[DuckDbPersons]:
     """As `erasing.eraser`."""
-    if sink is not None:
-        yield DuckDbPersons(cast(DuckDbSink, sink))
-        return
-    if not await asyncio.to_thread(Path(settings.context).exists):
-        raise QueryError(f"{settings.context}: no such file; nothing has been stored there yet")
-    own = from_settings(settings)
-    try:
-        await own.open()
+    async with opened(settings, sink) as own:
         yield DuckDbPersons(own)
-    except SinkUnavailable as error:
-        raise QueryError(error.reason) from error
-    finally:
-        await own.close()

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -18,7 +17,8 @@ import orjson
 from tracker.errors import QueryError, SinkUnavailable
 from tracker.sinks import duckdb_lines, pruning_sql
 from tracker.sinks.base import Sink
-from tracker.sinks.duckdb import DuckDbSink, from_settings
+from tracker.sinks.duckdb import DuckDbSink
+from tracker.sinks.duckdb_own import opened
 from tracker.sinks.duckdb_rows import TYPES, literal
 from tracker.sinks.pruning import HASH, Counts, Emptying, Rule
 from tracker.sinks.registry import SinkSettings
@@ -140,19 +140,8 @@ class DuckDbPruner:
 @asynccontextmanager
 async def pruner(settings: SinkSettings, sink: Sink | None) -> AsyncIterator[DuckDbPruner]:
     """As `pruning.pruner`."""
-    if isinstance(sink, DuckDbSink):
-        yield DuckDbPruner(sink)
-        return
-    if not await asyncio.to_thread(Path(settings.context).exists):
-        raise QueryError(f"{settings.context}: no such file; nothing has been stored there yet")
-    own = from_settings(settings)
-    try:
-        await own.open()
+    async with opened(settings, sink) as own:
         yield DuckDbPruner(own)
-    except SinkUnavailable as error:
-        raise QueryError(error.reason) from error
-    finally:
-        await own.close()
 
 
 def step(rule: Rule, first: int) -> Callable[[duckdb.DuckDBPyConnection], int]:

@@ -20,7 +20,8 @@ from tracker.sinks.base import Sink, Store
 from tracker.sinks.clickhouse import ClickHouseSink
 from tracker.sinks.clickhouse_cluster_form import Place
 from tracker.sinks.clickhouse_engine import Engine, Told
-from tracker.sinks.clickhouse_erasing import At, ClickHousePersons
+from tracker.sinks.clickhouse_erasing import ClickHousePersons
+from tracker.sinks.clickhouse_places import At
 from tracker.sinks.duckdb import DuckDbSink
 from tracker.sinks.erasing import PersonStore, eraser
 from tracker.sinks.registry import SinkSettings
@@ -194,7 +195,7 @@ async def test_servers_that_are_no_replicas_are_all_erased(tmp_path: Path) -> No
 
 async def test_on_a_cluster_every_replica_is_told() -> None:
     engine = Recorded()
-    place = At(cast(Engine, engine), Place("sfpla", "c"))
+    place = At(cast(SinkSettings, None), cast(Engine, engine), Place("sfpla", "c"))
     await ClickHousePersons(cast(Store, None), [place]).erase(PEOPLE["a visitor"])
     told = {command.split(" WHERE ")[0] for command in engine.commands}
     assert "ALTER TABLE sfpla.events_local ON CLUSTER c DELETE" in told

@@ -28,7 +28,7 @@ from tests.support.pruning import (
 from tracker.errors import QueryError
 from tracker.sinks.base import Sink, Store
 from tracker.sinks.clickhouse_cluster_form import Place
-from tracker.sinks.clickhouse_prune import MUTATING
+from tracker.sinks.clickhouse_places import MUTATING
 from tracker.sinks.clickhouse_prune_sql import Statements
 from tracker.sinks.pruning import Counts, Pruner, Rule, pruner
 from tracker.sinks.registry import SinkSettings, make_sink
