@@ -46,7 +46,7 @@ test: install-dev ## the everyday tests (under five minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-long: install-dev ## what takes longer: a hundred kills, mutation checks, attacks, power cuts (under 20 minutes)
-	$(BIN)/python -m pytest -m long -n 2 --dist loadfile --timeout 900 -rP
+	$(BIN)/python -m pytest -m long -n 2 --dist loadfile --timeout 900 --durations 40 --durations-min 5
 
 reliability: install-dev ## 1,000 kills, 1,000,000 acknowledged events (most of an hour; RELIABILITY="--kills 50 --seed 7")
 	$(BIN)/python -m tests.reliability $(RELIABILITY)
