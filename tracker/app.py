@@ -6,7 +6,7 @@ When that happens, and how the process ends, is `process`'s business.
 import asyncio
 import random
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -45,6 +45,7 @@ from tracker.settings import (
     web_settings,
 )
 from tracker.sinks.backup import Stream, snapshot_of, stream
+from tracker.sinks.base import Store
 from tracker.sinks.registry import as_store, make_sink
 from tracker.stopping import Stopping
 from tracker.tables.persons import Person
@@ -87,10 +88,11 @@ class Collector:
         self.geoip = GeoIP(address_databases(config), self.metrics)
         asked = asked_store(config)
         self.lookups = Lookups(
-            as_store(self.sinks[asked.name]) if asked else None,
+            self._stores(),
             asked.name if asked else "",
             spool,
             self.batcher.read,
+            is_divided=bool(config.privacy.residency),
         )
         self.safeguards = Safeguards(config, self.lookups.consents, clock.now)
         self.forgotten = forgotten_of(config)
@@ -263,9 +265,13 @@ class Collector:
                 return delivery.release(table)
         raise TrackerError(f"there is no sink {sink!r}; there are {', '.join(self.sinks)}")
 
+    def _stores(self) -> Mapping[str, Store]:
+        """The sinks that can answer questions."""
+        return {name: store for name, sink in self.sinks.items() if (store := as_store(sink))}
+
     def _services(self) -> ControlServices:
         return ControlServices(
-            questions={name: store for name, sink in self.sinks.items() if (store := as_store(sink))},
+            questions=self._stores(),
             recorder=self.pipeline,
             spool=SpoolTools(
                 self.spool, clock.now, self.batcher.call, self.batcher.read, self.batcher.replay

@@ -1,10 +1,11 @@
-"""The current rows that this process can answer: which store is asked, what waits for it, who may ask.
+"""The current rows that this process can answer: which stores are asked, what waits for them.
 
 Wiring only: what a lookup does is in `records`, what a store can answer in `sinks`.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from tracker.batching.running import Run
 from tracker.batching.spool import Spool
@@ -64,15 +65,39 @@ class AtStart:
                 return found
 
 
-class Lookups:
-    """Every lookup of one process, over one store (None: none can answer) and the rows that wait for it."""
+class Everywhere:
+    """Stores of which each may have rows that the others have not: all are asked, or nothing is known."""
 
-    def __init__(self, store: Finder | None, sink: str, spool: Spool, read: Run) -> None:
-        store = AtStart(store) if store is not None else None
-        waiting = WaitingTable(spool, read, sink)
+    def __init__(self, stores: Sequence[Finder]) -> None:
+        self._stores = stores
+
+    async def find(
+        self, table: str, where: Mapping[str, Sequence[str]], *, limit: int = 1000
+    ) -> Sequence[Row]:
+        """What each of them finds, at most `limit` rows of each; a key may come back from several."""
+        answers = await asyncio.gather(*(store.find(table, where, limit=limit) for store in self._stores))
+        return list(chain.from_iterable(answers))
+
+
+class Lookups:
+    """Every lookup of one process, over the stores that can answer and the rows that wait for them.
+
+    `asked` names the store that is asked, '' for none. Where residency divides what visitors agreed to, all
+    the stores are asked for it.
+    """
+
+    def __init__(
+        self, stores: Mapping[str, Finder], asked: str, spool: Spool, read: Run, *, is_divided: bool
+    ) -> None:
+        opening = {name: AtStart(store) for name, store in stores.items()}
+        store = opening.get(asked)
+        waiting = WaitingTable(spool, read, (asked,) if asked else ())
         self.links = Lookup("redirects", "urlfrom", store, waiting)
         self.link_history = Lookup("redirect_history", "id", store, waiting)
         self.consents = Lookup("agreements", "vid", store, waiting)
+        if is_divided and opening:
+            everywhere = Everywhere(list(opening.values()))
+            self.consents = Lookup("agreements", "vid", everywhere, WaitingTable(spool, read, list(opening)))
         self.orgs = Lookup("orgs", "oid", store, waiting)
         self.accounts = Lookup("accounts", "uid", store, waiting)
         self.jurisdictions = Lookup("jurisdictions", "regulation", store, waiting)

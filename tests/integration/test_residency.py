@@ -56,6 +56,36 @@ def asked(server: Server, store: str, sql: str) -> list[dict[str, Any]]:
     return found
 
 
+def agreed(server: Server, zone: str) -> list[int]:
+    status, body = server.get(f"/tr/v1/ppi/agree?vid={zone}")
+    assert status == 200, body
+    return [row["cflags"] for row in json.loads(body)]
+
+
+@pytest.mark.long
+def test_agreements_are_only_where_they_may_be_and_are_told_wherever_they_are(server: Server) -> None:
+    def agree(zone: str) -> tuple[int, bytes]:
+        return server.post("/tr/v1/ppi/agree", {"vid": zone, "cflags": 7, "tz": ZONES[zone]})
+
+    for zone in ("at", "us", "ch"):
+        assert agree(zone)[0] == 200
+        assert agreed(server, zone) == [7]
+    for zone in ("br", "cn"):
+        assert agree(zone) == (400, b"no store may have what comes from there")
+        assert agreed(server, zone) == []
+    server.kill()
+    server.start_again()
+    assert [agreed(server, zone) for zone in ("at", "us", "ch")] == [[7], [7], [7]]
+    assert server.stop(60) == 0
+    for sql in ("SELECT country FROM agreements", "SELECT country FROM agreed"):
+        told = {
+            store: sorted(row["country"] for row in asked(server, store, sql)) for store in ("union", "world")
+        }
+        assert told == {"union": ["AT", "CH"], "world": ["CH", "US"]}
+    server.start_again()
+    assert [agreed(server, zone) for zone in ("at", "us", "ch")] == [[7], [7], [7]]
+
+
 @pytest.mark.long
 def test_rows_are_only_where_they_may_be_also_after_a_kill(server: Server) -> None:
     status, body = server.post("/tr/v1/tr/", EVENTS)

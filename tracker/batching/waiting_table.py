@@ -1,10 +1,12 @@
-"""One table's rows that wait for one sink, for whoever must answer with what was acknowledged.
+"""One table's rows that wait for some sinks, for whoever must answer with what was acknowledged.
+
+Rows that only some sinks may have wait under names of their own (see `parts`); they are the table's as well.
 
 It changes nothing. Dead letters do not wait; those that were sent again do. What waits is decided once; a row
 that is delivered meanwhile may be left out, one that comes later is not looked at.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from functools import partial
 from sqlite3 import Connection
 from typing import NamedTuple, TypeVar
@@ -14,6 +16,7 @@ from tracker.batching.sealing import read_batches
 from tracker.batching.spool import Spool
 from tracker.batching.spool_schema import checksum
 from tracker.batching.waiting_rows import Need, read_waits
+from tracker.parts import table_of
 
 T = TypeVar("T")
 
@@ -23,8 +26,8 @@ _CHUNKS = "SELECT first, last, crc, data FROM chunks WHERE tbl = ? AND first > ?
 
 
 class _Waits(NamedTuple):
-    needs: Sequence[Need] | None
-    """None when every row is kept for a sink that is not known."""
+    needs: Mapping[str, Sequence[Need] | None]
+    """By the name under which rows wait; None when every row is kept for a sink that is not known."""
     replays: Sequence[str]
 
 
@@ -35,56 +38,67 @@ class _Piece(NamedTuple):
 
 
 class WaitingTable:
-    """The rows of any table that wait for a sink, '' for any; `read` runs a function on the spool's reading
-    thread."""
+    """The rows of any table that wait for one of these sinks, for any when none is named; `read` runs a
+    function on the spool's reading thread."""
 
-    def __init__(self, spool: Spool, read: Run, sink: str) -> None:
+    def __init__(self, spool: Spool, read: Run, sinks: Collection[str]) -> None:
         self._spool = spool
         self._read = read
-        self._sink = sink
+        self._sinks = sinks
 
     async def lines(self, table: str, needles: Sequence[bytes] = ()) -> AsyncIterator[Sequence[bytes]]:
-        """Lines of JSON, oldest first, in pieces of about a megabyte of the spool; with needles, those that
-        contain one. Raises CannotStore or SpoolDamaged; rows of a damaged chunk are left out."""
-        waits = await self._ask(partial(_waits, self._sink, table))
-        last = 0
-        while waits.needs != [] and (piece := await self._ask(partial(_piece, table, waits, last, needles))):
-            last = piece.last
-            yield piece.lines
+        """Lines of JSON, oldest first under each name, in pieces of about a megabyte of the spool; with
+        needles, those that contain one. Raises CannotStore or SpoolDamaged; rows of a damaged chunk are left
+        out."""
+        waits = await self._ask(partial(_waits, self._sinks, table))
+        for name, needs in waits.needs.items():
+            last = 0
+            while piece := await self._ask(partial(_piece, name, needs, last, needles)):
+                last = piece.last
+                yield piece.lines
         for batch in waits.replays:
             yield await self._ask(partial(_replayed, batch, needles))
 
     async def is_empty(self, table: str) -> bool:
-        """No row of the table waits for the sink. Raises as `lines` does."""
-        waits = await self._ask(partial(_waits, self._sink, table))
-        return waits.needs == [] and not waits.replays
+        """No row of the table waits for these sinks. Raises as `lines` does."""
+        waits = await self._ask(partial(_waits, self._sinks, table))
+        return not waits.needs and not waits.replays
 
     async def _ask(self, question: Callable[[Connection], T]) -> T:
         return await self._read(self._spool.ask, question)
 
 
-def _waits(sink: str, table: str, db: Connection) -> _Waits:
+def _waits(sinks: Collection[str], table: str, db: Connection) -> _Waits:
     needs = read_waits(db).needs
     if needs is None:
-        return _Waits(None, ())
+        names = (name for (name,) in db.execute("SELECT DISTINCT tbl FROM chunks"))
+        return _Waits({name: None for name in names if table_of(name) == table}, ())
     replays = [
         held.sealed.id
         for held in read_batches(db).values()
-        if held.inline_bytes and sink in ("", held.sealed.sink) and held.sealed.table == table
+        if held.inline_bytes
+        and (not sinks or held.sealed.sink in sinks)
+        and table_of(held.sealed.table) == table
     ]
-    return _Waits([need for need in needs.get(table, ()) if sink in ("", need.sink)], replays)
+    own = {name: needs[name] for name in needs if table_of(name) == table}
+    of_sinks = {
+        name: [need for need in all_ if not sinks or need.sink in sinks] for name, all_ in own.items()
+    }
+    return _Waits({name: left for name, left in of_sinks.items() if left}, replays)
 
 
-def _piece(table: str, waits: _Waits, after: int, needles: Sequence[bytes], db: Connection) -> _Piece | None:
+def _piece(
+    name: str, needs: Sequence[Need] | None, after: int, needles: Sequence[bytes], db: Connection
+) -> _Piece | None:
     lines: list[bytes] = []
     size, upto = 0, 0
-    for first, last, crc, data in db.execute(_CHUNKS, (table, after, _STEP_CHUNKS)):
-        if _may_have(data, needles) and checksum(table, first, last, data) == crc:
+    for first, last, crc, data in db.execute(_CHUNKS, (name, after, _STEP_CHUNKS)):
+        if _may_have(data, needles) and checksum(name, first, last, data) == crc:
             rows = data.split(b"\n")[:-1]
             lines += [
                 row
                 for number, row in enumerate(rows, first)
-                if row and _may_have(row, needles) and _is_needed(waits.needs, number)
+                if row and _may_have(row, needles) and _is_needed(needs, number)
             ]
         size, upto = size + len(data), last
         if size >= _STEP_BYTES:

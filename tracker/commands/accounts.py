@@ -173,7 +173,7 @@ async def _lookup(config: Config, spool: Spool, stack: AsyncExitStack) -> Lookup
             store = await stack.enter_async_context(to_ask(sink_settings(config, asked)))
         except QueryError:
             store = Nothing()  # nothing has been stored there yet
-    lookup = Lookup("accounts", "uid", store, WaitingTable(spool, directly, asked.name if asked else ""))
+    lookup = Lookup("accounts", "uid", store, WaitingTable(spool, directly, (asked.name,) if asked else ()))
     await lookup.start()
     stack.push_async_callback(lookup.close)
     return lookup

@@ -81,7 +81,9 @@ class Privacy(Section):
     consent: tuple[ConsentRule, ...] = key("Consent", [], "where consent is asked for")
     purposes: Purposes = key("Purposes", {"marketing": 4096}, "what the bits of cflags mean, for Consent")
     residency: tuple[ResidencyRule, ...] = key(
-        "Residency", [], "where events and payments may be stored, by where they come from; empty: everywhere"
+        "Residency",
+        [],
+        "where events, payments and agreements may be stored, by where they come from; empty: everywhere",
     )
     use_stored_agreements: Flag = key(
         "UseStoredAgreements",

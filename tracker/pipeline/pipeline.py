@@ -71,7 +71,7 @@ class Pipeline:
         self._rules = event_rules(settings.id_namespace, self._shorten)
         self._protector = Protector(protection, metrics, settings.id_namespace) if protection else None
         self._forgotten = forgotten
-        self._agreements = AgreementPreparer(settings, self._shorten, self._geo, forgotten)
+        self._agreements = AgreementPreparer(settings, self._shorten, self._geo, self._protector, forgotten)
         self._payments = PaymentPreparer(settings, metrics, self._geo, self._protector, forgotten)
         self._records = RecordPreparer(settings, metrics)
         self._background = Background(self.store, metrics, settings.max_background)

@@ -88,12 +88,18 @@ class Protector:
         Raises BadHit where rows from there are refused.
         """
         country, region = row.get("country", ""), row.get("region", "")
-        home = self._residency.home(country, region) if self._residency else None
+        home = self.home(row)
         cflags = self._cflags(said, row)
         decision = self._guard.decide(country, region, cflags, gpc=envelope.gpc, dnt=envelope.dnt)
         if home is not None and not home.sinks:
             decision = severest(decision, NO_HOME)
         return Ruling(decision, home)
+
+    def home(self, row: Mapping[str, Any]) -> Home | None:
+        """Where a row of its place may go, None for everywhere. Raises BadHit where it is refused."""
+        if self._residency is None:
+            return None
+        return self._residency.home(row.get("country", ""), row.get("region", ""))
 
     def _cflags(self, said: Values, row: Mapping[str, Any]) -> int | None:
         """The consent that was sent, else the one that is known of; None for none."""

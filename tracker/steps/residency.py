@@ -10,6 +10,7 @@ from tracker.parts import part
 from tracker.steps.protect import Decision
 from tracker.steps.regions import ByPlace
 
+NOWHERE: Final = "no store may have what comes from there"
 EVERYWHERE: Final = frozenset({"hosts", "counters"})
 """Tables that say nothing of a person: their rows go to every sink."""
 NO_HOME: Final = Decision("anonymise", "residency")
@@ -38,7 +39,7 @@ class Residency:
         """
         home = self._homes.of(country, region)
         if home is not None and not home.sinks and home.otherwise == "refuse":
-            raise BadHit("no store may have what comes from there", "residency")
+            raise BadHit(NOWHERE, "residency")
         return home
 
 

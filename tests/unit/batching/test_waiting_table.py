@@ -17,13 +17,13 @@ def commit(spool: Spool, *numbers: object, table: str = LINKS) -> None:
 
 
 async def waiting(spool: Spool, sink: str = "a", *needles: bytes) -> list[str]:
-    pieces = WaitingTable(spool, directly, sink).lines(LINKS, needles)
+    pieces = WaitingTable(spool, directly, (sink,) if sink else ()).lines(LINKS, needles)
     return [name async for lines in pieces for name in names(b"\n".join(lines))]
 
 
 async def test_rows_wait_from_their_commit_until_they_are_delivered(tmp_path: Path) -> None:
     spool = open_spool(tmp_path, "a")
-    assert await WaitingTable(spool, directly, "a").is_empty(LINKS)
+    assert await WaitingTable(spool, directly, ("a",)).is_empty(LINKS)
     commit(spool, 1, 2)
     commit(spool, "other", table="events")
     commit(spool, 3)
@@ -32,10 +32,10 @@ async def test_rows_wait_from_their_commit_until_they_are_delivered(tmp_path: Pa
     assert await waiting(spool) == ["1", "2", "3"]
     spool.finish(sealed)
     assert await waiting(spool) == ["3"]
-    assert not await WaitingTable(spool, directly, "a").is_empty(LINKS)
+    assert not await WaitingTable(spool, directly, ("a",)).is_empty(LINKS)
     spool.finish(seal(spool, table=LINKS))
     assert await waiting(spool) == []
-    assert await WaitingTable(spool, directly, "a").is_empty(LINKS)
+    assert await WaitingTable(spool, directly, ("a",)).is_empty(LINKS)
     spool.close()
 
 
@@ -65,7 +65,7 @@ async def test_a_dead_letter_does_not_wait_until_it_is_sent_again(tmp_path: Path
     assert await waiting(spool) == ["1", "3"]
     (sealed,) = spool.replay(None, DeadFilter(), NOW)
     assert await waiting(spool) == ["1", "3", "2"]
-    assert not await WaitingTable(spool, directly, "a").is_empty(LINKS)
+    assert not await WaitingTable(spool, directly, ("a",)).is_empty(LINKS)
     spool.finish(sealed)
     assert await waiting(spool) == ["1", "3"]
     spool.close()
