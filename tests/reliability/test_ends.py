@@ -117,18 +117,10 @@ def storm(folder: Path, seed: int, ends: list[str], load_seconds: float) -> Verd
 
 
 @pytest.mark.long
-def test_an_end_of_any_kind_under_load_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    seed = random.getrandbits(32)
-    verdict = storm(tmp_path, seed, [random.Random(seed).choice(list(END))], 0.3)
-    assert verdict.is_clean, (seed, verdict)
-    assert verdict.acknowledged > 50, (seed, verdict)
-
-
-@pytest.mark.long
 @pytest.mark.timeout(900)
-def test_fifty_ends_of_every_kind_under_load_lose_and_double_nothing(tmp_path: Path) -> None:
+def test_thirty_ends_of_every_kind_under_load_lose_and_double_nothing(tmp_path: Path) -> None:
     seed = random.getrandbits(32)
-    ends = random.Random(seed).choices(list(END), k=50 - len(END)) + list(END)
+    ends = random.Random(seed).choices(list(END), k=30 - len(END)) + list(END)
     verdict = storm(tmp_path, seed, ends, 1.0)
     print(f"seed {seed}: {len(ends)} ends, {verdict.acknowledged} acknowledged")
     assert verdict.is_clean, (seed, verdict)

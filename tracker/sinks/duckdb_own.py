@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 from tracker.errors import QueryError, SinkUnavailable
 from tracker.sinks.base import Sink
@@ -14,8 +15,8 @@ from tracker.sinks.registry import SinkSettings
 @asynccontextmanager
 async def opened(settings: SinkSettings, sink: Sink | None) -> AsyncIterator[DuckDbSink]:
     """The sink of the running server, else one of our own. Raises QueryError."""
-    if isinstance(sink, DuckDbSink):
-        yield sink
+    if sink is not None:
+        yield cast(DuckDbSink, sink)  # of this service, perhaps with something around it
         return
     if not await asyncio.to_thread(Path(settings.context).exists):
         raise QueryError(f"{settings.context}: no such file; nothing has been stored there yet")
