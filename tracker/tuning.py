@@ -37,6 +37,11 @@ def tune() -> None:
         mallopt(_M_MMAP_THRESHOLD, MMAP_BYTES)
 
 
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 def stay_in_background() -> None:
     """Let others go first from now on, for the calling thread alone: accepting goes before delivering."""
     if sys.platform == "linux":  # elsewhere niceness is the whole process's

@@ -5,6 +5,7 @@ Which rule holds where is the business of `steps.protect` and `steps.residency`,
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Any, Final, NamedTuple, Protocol
 
 from tracker.agreed import Agreed
@@ -61,9 +62,13 @@ class Protector:
         self._guard, self._day_key, self._agreed, self._residency = protection
         self._metrics = metrics
         self._namespace = id_namespace
+        self._kept_with = {signals: self._keeps(*signals) for signals in product((False, True), repeat=2)}
 
     def keeps(self, *, gpc: bool, dnt: bool) -> bool:
         """Whether any event with these signals is kept as it was sent; True is certain."""
+        return self._kept_with[gpc, dnt]
+
+    def _keeps(self, gpc: bool, dnt: bool) -> bool:
         if self._residency is not None or self._guard.asks_agreements:  # it depends on where it comes from
             return False
         return self._guard.decide("", "", None, gpc=gpc, dnt=dnt) is KEEP

@@ -1,7 +1,8 @@
 """Clicks on short links -> events, worked out and stored after the answer wherever it does not need them.
 
-What is due to clicks is done a little at a time between requests, so that nobody who follows a link waits
-for it; when too much of it is due, clicks are worked out before their answer. Memory is bounded either way.
+What is due to clicks is done in time that requests leave over, a little at a time, so that nobody who follows
+a link waits for it; when too much of it is due, clicks are worked out before their answer. Memory is bounded
+either way.
 A click that cannot be kept is only counted: a redirect promises nothing.
 """
 
@@ -9,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from dataclasses import replace
+from time import perf_counter, process_time, thread_time
 from typing import NamedTuple
 
 from aiohttp import web
@@ -19,6 +21,7 @@ from tracker.pipeline import Prepared
 from tracker.steps import ids
 from tracker.steps.links import Way
 from tracker.tables import ZERO_UUID
+from tracker.tuning import cores
 from tracker.web.counts import EventCounts
 from tracker.web.ports import Now
 from tracker.web.requests import Surroundings, valid_text
@@ -31,12 +34,14 @@ ROUTE = "link"
 MOST_LATER = 16_000
 LATER_LENGTH = 2048
 """Requests with a longer target, user agent and language are worked out at once."""
-PAUSE_SECONDS = 0.005
+PAUSE_SECONDS = 0.002
 """Requests have their turn this long between clicks that are worked out."""
-WHILE_BUSY, WHILE_QUIET = 2, 16
-"""Clicks that are worked out in a row, while others come and while none do."""
-ONE_MORE_FOR = 1024
-"""Clicks that are due for each that is worked out beyond WHILE_BUSY, so that what is due stays bounded."""
+MOST_SECONDS = 0.0005
+"""Nobody waits longer than this for clicks that are worked out in a row, and the last of them."""
+PART_OF_IDLE = 0.5
+"""Of the time that requests, and what the process does beside them, left over, so much goes to clicks."""
+ONE_FOR = 2048
+"""Clicks that are due for each that is worked out although no time was left over."""
 MOST_GATHERED = 128
 """Clicks are handed over together: each hand-over costs as much as a click."""
 GATHER_SECONDS = 0.005
@@ -56,35 +61,42 @@ class _Click(NamedTuple):
 
 
 class Clicks:
-    """Every click of one server. `take` is called for each, `close` at the end."""
+    """Every click of one server: `later` for each, `now` where that says None, `close` at the end."""
 
     def __init__(self, parts: TrackingParts, now: Now) -> None:
         self._parts = parts
         self._pipeline = parts.pipeline
-        self._now = now
+        self._time = now
         self.counts = EventCounts(parts.metrics, ROUTE)
-        self._later: deque[_Click] = deque()
-        self._has_come = False
-        """A click came since some were worked out."""
+        self._later: deque[tuple[Surroundings, str, Way, float, Identity | None]] = deque()
+        """The fields of clicks."""
+        self._cores = cores()
         self._is_closing = False
         self._worker: asyncio.Task[None] | None = None
         self._gathered: list[Prepared] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    async def take(self, request: web.BaseRequest, around: Surroundings, way: Way) -> bytes:
-        """Have a click stored; the cookies that its answer sets."""
+    def later(self, request: web.BaseRequest, around: Surroundings, way: Way) -> bytes | None:
+        """Take down a click that is worked out after its answer; the cookies that the answer sets.
+
+        None where they are not known without working it out, and while too much is due: then it is for `now`.
+        """
+        target, who = request.raw_path, None
+        if len(self._later) >= MOST_LATER or not _is_small(around, target):
+            return None
+        if way.values is None and (who := self._known(around, target)) is None:
+            return None
         self.counts.received.inc()
-        target, is_plain = request.raw_path, way.values is None
-        if len(self._later) < MOST_LATER and _is_small(around, target):
-            who = self._known(around, target) if is_plain else None
-            if who is not None or not is_plain:
-                self._later.append(_Click(around, target, way, self._now(), who))
-                self._has_come = True
-                if self._worker is None or self._worker.done():
-                    self._worker = asyncio.create_task(self._work())
-                return self._cookies(around, who)
-        identity = await self._store(_Click(around, target, way, self._now(), None))
-        return self._cookies(around, identity) if is_plain else b""
+        self._later.append((around, target, way, self._time(), who))
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+        return self._cookies(around, who)
+
+    async def now(self, request: web.BaseRequest, around: Surroundings, way: Way) -> bytes:
+        """Work out a click and hand it over; the cookies that its answer sets."""
+        self.counts.received.inc()
+        identity = await self._store(_Click(around, request.raw_path, way, self._time(), None))
+        return self._cookies(around, identity) if way.values is None else b""
 
     async def close(self) -> None:
         """Work off and hand over everything; the pipeline waits for it when it is closed. Safe twice.
@@ -120,12 +132,22 @@ class Clicks:
     async def _work(self) -> None:
         """Work off what is due, some at a time."""
         while self._later:
-            await asyncio.sleep(0 if self._is_closing else PAUSE_SECONDS)
-            busy = WHILE_BUSY + len(self._later) // ONE_MORE_FOR
-            quota = busy if self._has_come else max(busy, WHILE_QUIET)
-            self._has_come = False
-            for _ in range(min(quota, len(self._later))):
-                await self._store(self._later.popleft())
+            until = await self._pause()
+            least = len(self._later) // ONE_FOR
+            while self._later and (least > 0 or perf_counter() < until):
+                least -= 1
+                await self._store(_Click(*self._later.popleft()))
+
+    async def _pause(self) -> float:
+        """Let requests have their turn; until when clicks may be worked out, by `perf_counter`."""
+        began, by_us, by_all = perf_counter(), thread_time(), process_time()
+        await asyncio.sleep(0 if self._is_closing else PAUSE_SECONDS)
+        now = perf_counter()
+        ours = (now - began) - (thread_time() - by_us)
+        machines = (now - began) * self._cores - (process_time() - by_all)
+        return now + (
+            MOST_SECONDS if self._is_closing else min(MOST_SECONDS, PART_OF_IDLE * min(ours, machines))
+        )
 
     async def _store(self, click: _Click) -> Identity | None:
         envelope = self._envelope(click)

@@ -122,8 +122,10 @@ class Connection(RequestHandler):
         RequestHandler.data_received(self, data)
         if self.unread > self._mark:
             self._watch.grew(self)
-        if self._waiter is None and self._messages and not self._buffer_paused:
-            self._pause_reading_for_buffer()  # one read ahead of the answers is enough
+        if self._waiter is None and len(self._messages) > 1 and not self._buffer_paused:
+            # One request ahead is usual: a client has our answer before we have noticed. One read of several
+            # is enough.
+            self._pause_reading_for_buffer()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's protocol may answer True, aiohttp's never does
         """A client that has said all it wanted may still wait for its answers."""

@@ -9,7 +9,7 @@ class EventCounts:
 
     def __init__(self, metrics: Metrics, route: str) -> None:
         self.route = route
-        self.received = metrics.events_received.labels(route)
+        self.received = metrics.tally(metrics.events_received.labels(route))
         self.unpromised = metrics.events_unpromised.labels(route)
         self._rejected = metrics.events_rejected
 

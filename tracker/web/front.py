@@ -5,7 +5,7 @@ aiohttp's own Application and router are left out: they cost a small event as mu
 
 from collections.abc import Awaitable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -28,6 +28,7 @@ from tracker.web.health import Health
 from tracker.web.intake import Intake
 from tracker.web.links import Links
 from tracker.web.ltv import Payments
+from tracker.web.memo import Memo
 from tracker.web.openapi import Description
 from tracker.web.persons import PersonAnswers
 from tracker.web.ports import EventPipeline, Handler, HealthSource, Now, ScrapeSource
@@ -40,6 +41,10 @@ from tracker.web.services import WebServices
 from tracker.web.settings import WebSettings
 from tracker.web.tracking import Tracking, TrackingParts
 from tracker.web.websocket import SocketParts, Sockets
+
+REMEMBERED = 4096
+REMEMBERED_LENGTH = 256
+"""Longer targets are taken apart each time, so that memory is bounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +69,24 @@ class Web:
     doors: Doors
     resolver: Resolver | None
     description: Description
+    found: Memo[str, Route] = field(default_factory=lambda: Memo(REMEMBERED))
+    """Short links that were asked for lately."""
 
     def handle(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
         """The answer to a request, to be awaited."""
-        route = self.usual.get(request.raw_path) or self.find(request.raw_path)
+        target = request.raw_path
+        route = self.usual.get(target) or self.found.get(target) or self._found(target)
         if connection_of(request).unread > self.most_head_bytes and is_head_larger(
             request, self.most_head_bytes
         ):
             route = self.too_large
         return route.answer(request)
+
+    def _found(self, target: str) -> Route:
+        route = self.find(target)
+        if route is self.links and len(target) <= REMEMBERED_LENGTH and "?" not in target:
+            self.found.keep(target, route)
+        return route
 
     def find(self, target: str) -> Route:
         """The route that a request target means, with or without a slash at its end."""

@@ -3,6 +3,7 @@
 What a link is and where it may lead is `steps.links`' business, its current row `records`'.
 """
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -48,18 +49,18 @@ class Resolver:
         self._clicks = Clicks(parts, now)
         self.counts = self._clicks.counts
         self._signposts: Memo[str, _Signpost] = Memo(REMEMBERED)
-        counted = parts.metrics.short_links.labels
-        self._followed, self._tracked = counted("followed"), counted("tracked")
-        self._unknown, self._refused = counted("unknown"), counted("refused")
-        self._unavailable = counted("unavailable")
+        self._followed, self._tracked, self._unknown, self._refused, self._unavailable = (
+            parts.metrics.tally(parts.metrics.short_links.labels(outcome))
+            for outcome in ("followed", "tracked", "unknown", "refused", "unavailable")
+        )
 
-    async def follow(self, request: web.BaseRequest) -> Answer:
+    def follow(self, request: web.BaseRequest) -> Awaitable[Answer]:
         """GET: on to where the link leads, and an event about it."""
-        return await self._answer(request, is_click=True)
+        return self._answer(request, is_click=True)
 
-    async def look(self, request: web.BaseRequest) -> Answer:
+    def look(self, request: web.BaseRequest) -> Awaitable[Answer]:
         """HEAD: where the link leads; nobody followed it."""
-        return await self._answer(request, is_click=False)
+        return self._answer(request, is_click=False)
 
     async def close(self) -> None:
         """Work off the last clicks. Safe twice."""
@@ -85,7 +86,9 @@ class Resolver:
             return text_answer(404, "this link leads nowhere")
         is_plain = post.way.values is None
         (self._followed if is_plain else self._tracked).inc()
-        cookies = await self._clicks.take(request, around, post.way) if is_click else b""
+        cookies = self._clicks.later(request, around, post.way) if is_click else b""
+        if cookies is None:
+            cookies = await self._clicks.now(request, around, post.way)
         return Answer(302, b"%b%b%b%b" % (location, NO_STORE, around.cors, cookies))
 
     def _signpost(self, urlto: str) -> _Signpost:

@@ -11,10 +11,9 @@ from time import perf_counter
 
 from aiohttp import web
 from aiohttp.http import HttpVersion11
-from prometheus_client import Counter
 
 from tracker.errors import BadHit, CannotStore, RecordsUnavailable, TooLarge
-from tracker.metrics import Metrics
+from tracker.metrics import Metrics, Tally
 from tracker.web.answers import Answer, header_lines, text_answer, try_again_answer
 from tracker.web.bodies import TooSlow
 from tracker.web.cors import Cors
@@ -65,8 +64,9 @@ class Route:
         self._gate = commons.gate
         self._counts = counts
         self._is_limited = is_limited
-        self._seconds = commons.metrics.request_seconds.labels(name) if is_timed else None
-        self._by_status: dict[int, Counter] = {}
+        seconds = commons.metrics.request_seconds
+        self._seconds = commons.metrics.durations(seconds.labels(name)) if is_timed else None
+        self._by_status: dict[int, Tally] = {}
         self._allow = header_lines(("Allow", ", ".join((*handlers, "OPTIONS"))))
 
     @property
@@ -100,7 +100,8 @@ class Route:
     def _count(self, status: int) -> None:
         counter = self._by_status.get(status)
         if counter is None:
-            counter = self._commons.metrics.requests.labels(self._name, str(status))
+            metrics = self._commons.metrics
+            counter = metrics.tally(metrics.requests.labels(self._name, str(status)))
             self._by_status[status] = counter
         counter.inc()
 
