@@ -192,6 +192,9 @@ def short_links(plan: Plan) -> None:
     report(
         "  p99 in ms of the bare handler at that rate", spread([one.bare_evenly.p99_ms for one in seen]), ""
     )
+    calm = f"{links.CALM_RATE:.0f}/s"
+    report(f"p99 in ms at {calm}", spread([one.ours_calmly.p99_ms for one in seen]), "<= 2")
+    report(f"  p99 in ms of the bare handler at {calm}", spread([one.bare_calmly.p99_ms for one in seen]), "")
 
 
 def asking(plan: Plan) -> None:

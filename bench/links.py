@@ -1,6 +1,6 @@
 """A short link followed from the cache by first visitors, against a bare handler that only redirects.
 
-Bursts as fast as they are answered, and an even rate by the clock; both in turn with the bare handler. What
+Bursts as fast as they are answered, and two even rates by the clock, all in turn with the bare handler. What
 is due to the clicks of a burst is done beside it and after it, so each burst is followed by a rest.
 """
 
@@ -22,16 +22,20 @@ REST_SECONDS = 4.0
 """After which what a burst left behind is stored."""
 PART_OF_BARE = 0.35
 """The even rate: half of the 0.7 of the bare handler's rate that bursts are to reach."""
+CALM_RATE = 500.0
+"""Clicks a second that one core stores beside answering them, with room to spare."""
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round: bursts, then the even rate."""
+    """One round: bursts, then the even rate, then a calm one."""
 
     bare: Outcome
     ours: Outcome
     bare_evenly: Outcome
     ours_evenly: Outcome
+    bare_calmly: Outcome
+    ours_calmly: Outcome
 
 
 def measure(folder: Path, rounds: int, seconds: float) -> list[Round]:
@@ -52,7 +56,10 @@ def _round(yardstick: int, port: int, seconds: float) -> Round:
     theirs_evenly = load(yardstick, form="link", seconds=seconds, rate=rate)
     ours_evenly = load(port, form="link", seconds=seconds, rate=rate)
     time.sleep(REST_SECONDS)
-    return Round(theirs, ours, theirs_evenly, ours_evenly)
+    theirs_calmly = load(yardstick, form="link", seconds=seconds, rate=CALM_RATE)
+    ours_calmly = load(port, form="link", seconds=seconds, rate=CALM_RATE)
+    time.sleep(REST_SECONDS)
+    return Round(theirs, ours, theirs_evenly, ours_evenly, theirs_calmly, ours_calmly)
 
 
 def _make_link(config: Path, port: int) -> None:
