@@ -194,15 +194,18 @@ async def test_chunks_of_one_byte_are_a_body_like_any_other(server: Server) -> N
     await client.close()
 
 
-async def test_chunk_extensions_without_end_are_413(server: Server) -> None:
-    before = count(server, "tracker_requests_total", route="tr", status="413")
+async def test_chunk_extensions_without_end_are_refused(server: Server) -> None:
+    def refused() -> float:  # too large; on a slow machine its time may be over before it is
+        return sum(count(server, "tracker_requests_total", route="tr", status=it) for it in ("413", "408"))
+
+    before = refused()
     async with honest_beside(server), connected(server, 10) as clients:
         attack = HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;x=" + b"e" * 640 * 1024
         for client in clients:
             client.writer.write(attack)
         answers = await asyncio.gather(*(client.rest() for client in clients))
-    assert {status_of(answer) for answer in answers} <= {413, 0}
-    assert count(server, "tracker_requests_total", route="tr", status="413") - before == 10
+    assert {status_of(answer) for answer in answers} <= {413, 408, 0}
+    assert refused() - before == 10
 
 
 async def test_an_address_has_its_share_of_connections_and_no_more(server: Server) -> None:
