@@ -102,6 +102,15 @@ async def test_what_is_too_much_or_too_large_for_later_is_worked_out_at_once(
     assert web.count("tracker_events_accepted_total", route="link") == 90
 
 
+async def test_a_machine_that_never_rests_stores_clicks_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clicks, "cores", lambda: 0)
+    store = MemoryStore()
+    store.put("redirects", urlfrom="go.example/sale", urlto="https://shop.example/")
+    async with front(SETTINGS, services_of(store)) as web:
+        await asyncio.gather(*(click(web) for _ in range(20)))
+        assert len(await web.until(20)) == 20
+
+
 @pytest.mark.parametrize("is_cut_off", [False, True], ids=["in time", "cut off"])
 async def test_clicks_that_are_due_are_handed_over_before_the_server_ends(is_cut_off: bool) -> None:
     store, spooler, source = MemoryStore(), RecordingSpooler(), Source()

@@ -42,6 +42,8 @@ PART_OF_IDLE = 0.5
 """Of the time that requests, and what the process does beside them, left over, so much goes to clicks."""
 ONE_FOR = 2048
 """Clicks that are due for each that is worked out although no time was left over."""
+PATIENCE_SECONDS = 1.0
+"""After which one more is worked out in each pause, time or not."""
 MOST_GATHERED = 128
 """Clicks are handed over together: each hand-over costs as much as a click."""
 GATHER_SECONDS = 0.005
@@ -133,10 +135,14 @@ class Clicks:
         """Work off what is due, some at a time."""
         while self._later:
             until = await self._pause()
-            least = len(self._later) // ONE_FOR
+            least = len(self._later) // ONE_FOR + self._is_overdue()
             while self._later and (least > 0 or perf_counter() < until):
                 least -= 1
                 await self._store(_Click(*self._later.popleft()))
+
+    def _is_overdue(self) -> bool:
+        *_, at, _ = self._later[0]
+        return self._time() - at > PATIENCE_SECONDS
 
     async def _pause(self) -> float:
         """Let requests have their turn; until when clicks may be worked out, by `perf_counter`."""
