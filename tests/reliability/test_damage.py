@@ -229,7 +229,7 @@ with_file = st.sampled_from(["stopped", "killed later"])
 with_log = st.sampled_from(["killed", "killed later"])
 
 everyday = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
-thorough = settings(everyday, max_examples=150)
+thorough = settings(everyday, max_examples=100)
 
 
 def a_flipped_bit_in_the_file_costs_at_most_what_it_hits(ending: str, at: float, bit: int) -> None:

@@ -113,7 +113,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
 async def test_a_power_cut_at_any_of_many_moments_loses_and_doubles_nothing(
     long: Recorded, tmp_path: Path, part: int
 ) -> None:
-    cuts = await cut(long, SEED + part, 10, 3, tmp_path)
+    cuts = await cut(long, SEED + part, 7, 3, tmp_path)
     _assert_nothing_lost(cuts)
     assert _syncs(long, "spool.db") >= 4, "the spool's log was hardly ever moved"
 
