@@ -17,7 +17,7 @@ FORM ?= single
 SURE_WITH = [ "$(SURE)" = yes ] || { echo "This removes data: make $@ SURE=yes" >&2; exit 2; };
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-clickhouse install-dev test test-long reliability lint format bench fuzz docs lock clean \
+.PHONY: help run install install-clickhouse install-dev test test-long reliability lint format bench fuzz browser-test docs lock clean \
 	build deps fmt benchmark test-all test-single test-cluster test-db-writes info status \
 	docker-build docker-run docker-stop docker-clean docker-logs docker-shell docker-clickhouse-shell docker-verify-tables \
 	docker-test-events docker-test-messaging docker-test-all docker-rebuild-test docker-test \
@@ -65,6 +65,9 @@ bench: install-dev ## measure, and print ratios against a bare handler (minutes;
 
 fuzz: $(VENV)/.installed-fuzz ## look for bytes that break a parser (FUZZ_SECONDS=60 each, FUZZ_PARSERS="body gzip")
 	nice $(BIN)/python -m tests.fuzz
+
+browser-test: $(VENV)/.installed-browser ## use the helper pages in Chromium (Debian: apt-get install chromium)
+	$(BIN)/python -m pytest -m browser tests/browser
 
 docs: install-dev ## write docs/configuration.md, metrics.md and tables.md from the code
 	$(BIN)/python -m docs.reference
@@ -196,6 +199,10 @@ $(VENV)/.installed-clickhouse: requirements-clickhouse.lock $(VENV)/.installed
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+$(VENV)/.installed-browser: tests/browser/requirements.txt $(VENV)/.installed-dev
+	$(PIP) install --require-hashes --requirement tests/browser/requirements.txt
 	@touch $@
 
 $(VENV)/.installed-fuzz: tests/fuzz/requirements.txt $(VENV)/.installed-dev

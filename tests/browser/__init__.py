@@ -1,0 +1,1 @@
+"""The helper pages in a real browser; `make browser-test` runs it."""
