@@ -19,7 +19,7 @@ LINKS = {"redirects", "redirect_history"}
 @pytest.mark.parametrize(
     ("store", "point"),
     [
-        ("duckdb", "recovery-resent"),  # met after a kill at a point of delivery
+        ("duckdb", "written-not-acknowledged"),
         pytest.param("clickhouse-embedded", "written-not-acknowledged", marks=pytest.mark.long),
         pytest.param("clickhouse-http", STORE_DIES, marks=pytest.mark.long),
     ],
