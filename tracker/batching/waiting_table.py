@@ -80,11 +80,11 @@ def _waits(sinks: Collection[str], table: str, db: Connection) -> _Waits:
         and (not sinks or held.sealed.sink in sinks)
         and table_of(held.sealed.table) == table
     ]
-    own = {name: needs[name] for name in needs if table_of(name) == table}
-    of_sinks = {
-        name: [need for need in all_ if not sinks or need.sink in sinks] for name, all_ in own.items()
-    }
-    return _Waits({name: left for name, left in of_sinks.items() if left}, replays)
+    own: dict[str, list[Need]] = {}
+    for name in needs:
+        if table_of(name) == table:
+            own[name] = [need for need in needs[name] if not sinks or need.sink in sinks]
+    return _Waits({name: left for name, left in own.items() if left}, replays)
 
 
 def _piece(

@@ -5,7 +5,7 @@ restore writes as the sink does, after it has made sure that nothing is there bu
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 
 import orjson
@@ -17,8 +17,8 @@ from tracker.sinks import ndjson
 from tracker.sinks.backup import Copy, Digest, known, newer_rows, refuse_difference, refuse_newer_columns
 from tracker.sinks.base import Sink
 from tracker.sinks.clickhouse import engine_of, from_settings
-from tracker.sinks.clickhouse_engine import Complaint, Engine, Settings, Unreachable
-from tracker.sinks.clickhouse_errors import name_of
+from tracker.sinks.clickhouse_engine import Engine, Settings
+from tracker.sinks.clickhouse_places import first_open, translated
 from tracker.sinks.registry import SinkSettings
 from tracker.tables import CATALOGUE, Kind, Table
 
@@ -59,7 +59,7 @@ class ClickHouseSnapshot:
     async def tables(self) -> Mapping[str, Sequence[str]]:
         """As `Snapshot.tables`."""
         found: dict[str, list[str]] = {}
-        with _translated(self._engine):
+        with translated(self._engine):
             for table, column in (await self._engine.ask(COLUMNS)).rows:
                 if table in CATALOGUE:
                     found.setdefault(table, []).append(column)
@@ -72,7 +72,7 @@ class ClickHouseSnapshot:
     async def rows(self, table: str, columns: Sequence[str]) -> AsyncGenerator[bytes, None]:
         """As `Snapshot.rows`."""
         question = f"SELECT {', '.join(columns)} FROM {table} FINAL"  # noqa: S608 (the catalogue's names)
-        with _translated(self._engine):
+        with translated(self._engine):
             async with aclosing(self._engine.stream(question, READING)) as pieces:
                 async for piece in pieces:
                     yield piece
@@ -88,7 +88,7 @@ async def snapshot(settings: SinkSettings, sink: Sink | None) -> AsyncIterator[C
 @asynccontextmanager
 async def _engine(settings: SinkSettings) -> AsyncIterator[Engine]:
     """An open engine of its own. Raises QueryError."""
-    engine = await _first_open(_places(settings))
+    engine = await first_open(settings.name, (engine_of(place) for place in _places(settings)))
     try:
         yield engine
     finally:
@@ -105,22 +105,6 @@ def _places(settings: SinkSettings) -> Sequence[SinkSettings]:
             f"{settings.name}: each of its hosts holds rows of its own; use a configuration that names one"
         )
     return [replace(settings, server=replace(server, hosts=(host,))) for host in server.hosts]
-
-
-async def _first_open(places: Sequence[SinkSettings]) -> Engine:
-    """The first that answers. Raises QueryError with what the last one said."""
-    for place in places:
-        engine = engine_of(place)
-        try:
-            with _translated(engine):
-                await engine.open()
-                await engine.ask("SELECT 1", anywhere=True)
-        except QueryError as error:
-            await engine.close()
-            failure = error
-            continue
-        return engine
-    raise failure
 
 
 async def restore(settings: SinkSettings, copy: Copy) -> Mapping[str, int]:
@@ -161,7 +145,7 @@ async def _refuse_newer(engine: Engine, copy: Copy) -> None:
     """Raise TrackerError when the store holds what the copy has not."""
     held = {}
     for table in CATALOGUE:
-        with _translated(engine):
+        with translated(engine):
             (((rows,),)) = (await engine.ask(f"SELECT count() FROM {table} FINAL", READING)).rows  # noqa: S608 (the catalogue's)
         if rows:
             held[table] = int(rows)
@@ -177,7 +161,7 @@ async def _count_known(engine: Engine, table: Table, copy: Copy) -> int:
     found = 0
     for data, _ in copy.pieces(table.name, PIECE_BYTES):
         for versions in _asked(table, data):
-            with _translated(engine):
+            with translated(engine):
                 told = await engine.ask(_question(table, versions), READING)
             found += sum(1 for row in told.rows if _is_known(table, row, versions))
     return found
@@ -239,13 +223,3 @@ def _literal(value: str | int) -> str:
         return str(value)
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
-
-
-@contextmanager
-def _translated(engine: Engine) -> Iterator[None]:
-    try:
-        yield
-    except Complaint as error:
-        raise QueryError(f"clickhouse {engine.place}: {name_of(error)}") from error
-    except Unreachable as error:
-        raise QueryError(f"clickhouse {engine.place}: {error.reason}") from error

@@ -1,7 +1,7 @@
-"""The places of a ClickHouse store that hold rows of their own, open to be changed by mutations."""
+"""The places of a ClickHouse store that hold rows of their own, open for a job: a copy, or mutations."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,6 +45,22 @@ async def opened(settings: SinkSettings, purpose: str) -> AsyncIterator[Sequence
         yield [await stack.enter_async_context(_at(place)) for place in _places(settings, purpose)]
 
 
+async def first_open(name: str, engines: Iterable[Engine]) -> Engine:
+    """The first that answers of the store of this name. Raises QueryError with what the last one said."""
+    failure = QueryError(f"{name} has no host")
+    for engine in engines:
+        try:
+            with translated(engine):
+                await engine.open()
+                await engine.ask("SELECT 1", anywhere=True)
+        except QueryError as error:
+            await engine.close()
+            failure = error
+        else:
+            return engine
+    raise failure
+
+
 @contextmanager
 def translated(engine: Engine) -> Iterator[None]:
     """What an engine says, without any value of a statement."""
@@ -66,21 +82,9 @@ def _places(settings: SinkSettings, purpose: str) -> Sequence[SinkSettings]:
 
 @asynccontextmanager
 async def _at(settings: SinkSettings) -> AsyncIterator[At]:
-    """Open at the first host that answers."""
-    failure = QueryError(f"{settings.name} has no host")
-    for number in range(len(settings.server.hosts) if settings.server else 1):
-        engine = engine_of(settings, number, ANSWER_SECONDS)
-        try:
-            with translated(engine):
-                await engine.open()
-                await engine.ask("SELECT 1", anywhere=True)
-        except QueryError as error:
-            await engine.close()
-            failure = error
-            continue
-        try:
-            yield At(settings, engine, Place(engine.database, layout_of(settings).cluster))
-        finally:
-            await engine.close()
-        return
-    raise failure
+    hosts = range(len(settings.server.hosts) if settings.server else 1)
+    engine = await first_open(settings.name, (engine_of(settings, host, ANSWER_SECONDS) for host in hosts))
+    try:
+        yield At(settings, engine, Place(engine.database, layout_of(settings).cluster))
+    finally:
+        await engine.close()

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import duckdb
 import uuid_utils
@@ -37,7 +38,7 @@ LEDGER_COLUMNS = "{batch_id: 'UUID', table_name: 'VARCHAR', row_count: 'BIGINT',
 @asynccontextmanager
 async def snapshot(settings: SinkSettings, sink: Sink | None) -> AsyncIterator[DuckDbSnapshot]:
     """As `backup.snapshot_of`."""
-    reading = await sink.snapshot() if isinstance(sink, DuckDbSink) else _of_file(Path(settings.context))
+    reading = await cast(DuckDbSink, sink).snapshot() if sink else _of_file(Path(settings.context))
     try:
         await reading.begin()
         yield reading
